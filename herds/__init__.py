@@ -1,0 +1,1 @@
+"""ElepHaaS: the application, in layers that import downwards only."""

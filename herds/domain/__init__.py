@@ -1,0 +1,1 @@
+"""Values: no Django, no I/O."""

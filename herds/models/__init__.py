@@ -1,0 +1,26 @@
+"""The tables: inventory of the contract, and the record of operations."""
+
+from .disaster_recovery import DisasterRecovery
+from .inventory import Environment, Herd, Instance, Server
+from .operations import (
+    Operation,
+    OperationJob,
+    OperationOutput,
+    OperationStep,
+    OperationTarget,
+    Worker,
+)
+
+__all__ = [
+    "DisasterRecovery",
+    "Environment",
+    "Herd",
+    "Instance",
+    "Operation",
+    "OperationJob",
+    "OperationOutput",
+    "OperationStep",
+    "OperationTarget",
+    "Server",
+    "Worker",
+]

@@ -1,0 +1,84 @@
+"""What a name, path or port may be, each refusal with its reason."""
+
+from __future__ import annotations
+
+import re
+
+from django.core.exceptions import ValidationError
+
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_DNS_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z", re.IGNORECASE)
+
+
+def printable(value: str) -> None:
+    """Refuse control characters and text that is only white space.
+
+    Raises:
+        ValidationError: with the reason.
+    """
+    if not value.strip():
+        raise ValidationError("A name needs at least one visible character.")
+    if not value.isprintable():
+        raise ValidationError(
+            "Line breaks and control characters cannot stand in a name."
+        )
+
+
+def cluster_name(value: str) -> None:
+    """Refuse what ``pg_createcluster`` and file names could not carry.
+
+    Raises:
+        ValidationError: with the reason.
+    """
+    if not _CLUSTER_NAME.match(value):
+        raise ValidationError(
+            "A cluster name is made of letters, digits, '_', '.' and '-', "
+            "and does not begin with '.' or '-'."
+        )
+
+
+def dns_name(value: str) -> None:
+    """Refuse what is no host name (RFC 1123 section 2.1, and '_' as many sites use).
+
+    Raises:
+        ValidationError: with the reason.
+    """
+    name = value.removesuffix(".")
+    if len(name) > 253:
+        raise ValidationError("A DNS name has at most 253 characters.")
+    if not all(_DNS_LABEL.match(label) for label in name.split(".")):
+        raise ValidationError(
+            "A host name is made of labels of letters, digits and '-' "
+            "(1 to 63 characters each) with dots between them."
+        )
+
+
+def absolute_path(value: str) -> None:
+    """Refuse paths that are relative, end at the root, or climb.
+
+    Spaces, quotes and other printable characters are legal in a path.
+
+    Raises:
+        ValidationError: with the reason.
+    """
+    if not value.startswith("/"):
+        raise ValidationError("A data root is an absolute path: it begins with '/'.")
+    if not value.isprintable():
+        raise ValidationError(
+            "Line breaks and control characters cannot stand in a data root."
+        )
+    parts = [part for part in value.split("/") if part]
+    if not parts:
+        raise ValidationError("The root directory cannot be a data root.")
+    if any(part in {".", ".."} for part in parts):
+        raise ValidationError("A data root is written without '.' and '..'.")
+
+
+def port(value: int) -> None:
+    """Refuse what is no TCP port.
+
+    Raises:
+        ValidationError: with the reason.
+    """
+    if not 1 <= value <= 65535:
+        raise ValidationError("A port is a number from 1 to 65535.")

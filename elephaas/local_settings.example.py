@@ -1,0 +1,82 @@
+"""Local settings of this site. Move this file to local_settings.py and edit it.
+
+As it stands it serves a try-out on one's own machine, as in the talk:
+
+    createdb admin
+    psql admin -c 'CREATE SCHEMA utility;'
+    python manage.py migrate
+    python manage.py createsuperuser
+    python manage.py runserver
+
+For a service, change DEBUG, SECRET_KEY and ALLOWED_HOSTS first; `manage.py check
+--deploy` names what is still missing. Any other Django setting may be set here too.
+"""
+
+# True serves the static files from the source, explains errors in the browser,
+# answers to localhost only and lets cookies travel without TLS. A service sets False.
+DEBUG = True
+
+# Signs sessions and password resets; may stay empty while DEBUG is True. Make one with
+#   python -c 'import secrets; print(secrets.token_urlsafe(50))'
+SECRET_KEY = ""
+
+# The names under which browsers reach this site, such as ["elephaas.example.com"].
+# With DEBUG an empty list means localhost.
+ALLOWED_HOSTS = []
+
+# The metadata: database "admin", schema "utility". What is not given here (HOST,
+# PORT, USER, PASSWORD) is taken from PGHOST, PGPORT, PGUSER, ~/.pgpass and the other
+# defaults of every PostgreSQL client.
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "admin",
+        "OPTIONS": {"options": "-c search_path=utility"},
+    }
+}
+
+# The public half of the key below, one line of text ("ssh-ed25519 AAAA... elephaas").
+# It is shown when a server is added, because it has to stand in
+# ~/.ssh/authorized_keys of the remote user there.
+PUBLIC_KEY = ""
+
+# How this service logs in on the database servers. Make the pair of keys with
+#   ssh-keygen -t ed25519 -N '' -C elephaas -f ~/.ssh/id_ed25519
+SSH = {
+    "USER": "postgres",  # the owner of the PostgreSQL instances
+    "PORT": 22,
+    "PRIVATE_KEY_FILE": "~/.ssh/id_ed25519",
+    "CONNECT_TIMEOUT": 5.0,  # seconds until a silent host counts as unreachable
+    "COMMAND_TIMEOUT": 60.0,  # seconds a command may take unless its action says more
+}
+
+# The shell commands run on the database servers, as the user above. They may use
+#   {COMMANDS[base]}        another of these commands
+#   {pgdata}                the instance's data directory
+#   {version[0]}            the parts of its version: 15 and 4 of 15.4
+#   {inst.herd.base_name}   anything of the instance: inst.herd.db_port,
+#                           inst.herd.vhost, inst.server.hostname, ...
+# Each value is quoted for the shell where it is put; do not quote a field yourself.
+# These drive Debian's postgresql-common.
+COMMANDS = {
+    "base": "pg_ctlcluster {version[0]} {inst.herd.base_name}",
+    "start": "{COMMANDS[base]} start",
+    "stop": "{COMMANDS[base]} stop -m fast",
+    "reload": "{COMMANDS[base]} reload",
+    "promote": "{COMMANDS[base]} promote",
+    "init": (
+        "pg_createcluster -d {pgdata} -p {inst.herd.db_port} "
+        "{version[0]} {inst.herd.base_name}"
+    ),
+}
+
+# Anywhere else plain pg_ctl does. The log file keeps the server's output away from
+# the SSH connection, which would stay open with it.
+# COMMANDS = {
+#     "base": "/usr/lib/postgresql/{version[0]}/bin/pg_ctl -D {pgdata}",
+#     "start": "{COMMANDS[base]} -w -l {pgdata}/startup.log start",
+#     "stop": "{COMMANDS[base]} -w -m fast stop",
+#     "reload": "{COMMANDS[base]} reload",
+#     "promote": "{COMMANDS[base]} -w promote",
+#     "init": "/usr/lib/postgresql/{version[0]}/bin/initdb -D {pgdata}",
+# }

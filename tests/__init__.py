@@ -1,0 +1,1 @@
+"""The tests: ``unit`` (pure), ``db`` (Django and PostgreSQL), ``lab`` (real hosts)."""

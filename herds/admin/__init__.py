@@ -1,0 +1,1 @@
+"""The admin's menus; importing them registers them with the site."""

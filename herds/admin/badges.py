@@ -1,0 +1,194 @@
+"""Small marks for facts: states, environments, ages, sizes, names to copy.
+
+Every mark is text first; its colour comes from ``static/herds/herds.css`` and repeats
+what the text says. Templates use the same marks through ``{% load badges %}``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zlib import crc32
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+STALE_AFTER = timedelta(minutes=3)
+"""Facts older than this are shown faded, with their age first."""
+
+ENVIRONMENT_HUES = 6
+"""How many hues the style sheet has for environments without a hue of their own."""
+
+_NAMED_ENVIRONMENTS = {
+    "prod": "prod",
+    "production": "prod",
+    "live": "prod",
+    "stage": "stage",
+    "staging": "stage",
+    "uat": "stage",
+    "dev": "dev",
+    "devel": "dev",
+    "development": "dev",
+}
+
+
+class Health(StrEnum):
+    """The five states of the whole admin; everything drawn is one of them."""
+
+    FINE = "fine"
+    WORKING = "working"
+    ATTENTION = "attention"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+    @property
+    def icon(self) -> str:
+        """Return the sign that stands for this state beside its word."""
+        return _ICONS[self]
+
+
+_ICONS = {
+    Health.FINE: "✔",
+    Health.WORKING: "◐",
+    Health.ATTENTION: "▲",
+    Health.FAILED: "✖",
+    Health.UNKNOWN: "?",
+}
+
+
+def state(health: Health | str, word: str, title: str = "") -> SafeString:
+    """Mark a state with icon, word and colour.
+
+    ``title`` is shown when pointed at: since when, or why.
+    """
+    health = Health(health)
+    return format_html(
+        '<span class="ele-state ele-state--{}"{}>'
+        '<span class="ele-state__icon" aria-hidden="true">{}</span> {}</span>',
+        health.value,
+        _title(title),
+        health.icon,
+        word,
+    )
+
+
+def environment(name: str | None) -> SafeString:
+    """Mark an environment with its name and the colour band of that name."""
+    return format_html(
+        '<span class="ele-env ele-env--{}">{}</span>',
+        environment_hue(name),
+        name or "no environment",
+    )
+
+
+def environment_hue(name: str | None) -> str:
+    """Return the suffix of the style class for an environment of this name.
+
+    The hue depends on the name alone, so that an environment looks the same on every
+    page and after every restart.
+    """
+    if not name:
+        return "none"
+    known = _NAMED_ENVIRONMENTS.get(name.strip().lower())
+    return known or f"hue{crc32(name.lower().encode()) % ENVIRONMENT_HUES}"
+
+
+def beside_environment(text: str, environment_name: str | None) -> SafeString:
+    """Mark a herd's or an instance's name with its environment beside it."""
+    return format_html(
+        '<span class="ele-named">{} {}</span>', text, environment(environment_name)
+    )
+
+
+def mono(text: object) -> SafeString:
+    """Mark a host name, path, LSN or command: monospace, selected whole by a click."""
+    return format_html('<code class="ele-mono">{}</code>', text)
+
+
+def number(value: object) -> SafeString:
+    """Mark a number, so that it aligns right and its digits have one width."""
+    return format_html('<span class="ele-num">{}</span>', value)
+
+
+def size(octets: int) -> str:
+    """Write a number of bytes for people: ``512 bytes``, ``3.2 MB`` (1 MB = 2^20)."""
+    amount = float(octets)
+    if abs(amount) < 1024:
+        return f"{octets} bytes" if abs(octets) != 1 else f"{octets} byte"
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1024
+        if abs(amount) < 1023.95:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1024:.1f} PB"
+
+
+def exact(moment: datetime) -> str:
+    """Write a moment in full, in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def age_in_words(moment: datetime, now: datetime | None = None) -> str:
+    """Write how long ago a moment was: ``now``, ``4 s ago``, ``2 min ago``.
+
+    A moment of the near future, as clocks that differ a little produce, is now.
+    """
+    seconds = int(((now or timezone.now()) - moment).total_seconds())
+    if seconds < 1:
+        return "now"
+    for unit, length, until in (
+        ("s", 1, 90),
+        ("min", 60, 90 * 60),
+        ("h", 3600, 36 * 3600),
+    ):
+        if seconds < until:
+            return f"{seconds // length} {unit} ago"
+    days = max(2, round(seconds / 86400))
+    return f"{days} days ago"
+
+
+def age(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    """Mark how long ago a moment was, with the exact time in the title."""
+    if moment is None:
+        return mark_safe('<span class="ele-age">never</span>')
+    return format_html(
+        '<time class="ele-age" datetime="{}" title="{}">{}</time>',
+        moment.astimezone(UTC).isoformat(timespec="seconds"),
+        exact(moment),
+        age_in_words(moment, now),
+    )
+
+
+def dated(
+    fact: str, observed_at: datetime | None, now: datetime | None = None
+) -> SafeString:
+    """Mark a fact with its age: ``3.2 MB behind, 4 s ago``.
+
+    A stale fact, or one of unknown age, is faded and its age comes first.
+    """
+    if observed_at is None:
+        return format_html('<span class="ele-stale">age unknown: {}</span>', fact)
+    if (now or timezone.now()) - observed_at > STALE_AFTER:
+        return format_html(
+            '<span class="ele-stale">{}: {}</span>', age(observed_at, now), fact
+        )
+    return format_html("<span>{}, {}</span>", fact, age(observed_at, now))
+
+
+def lag(
+    octets: int | None, observed_at: datetime | None, now: datetime | None = None
+) -> SafeString:
+    """Mark how far a replica is behind, with the age of the older of both readings.
+
+    A negative distance means that the upstream was read before the replica: the
+    replica has all that was seen of the upstream.
+    """
+    if octets is None:
+        return state(Health.UNKNOWN, "unknown", "A WAL position was never observed.")
+    return dated(f"{size(max(0, octets))} behind", observed_at, now)
+
+
+def _title(title: str) -> SafeString:
+    if not title:
+        return mark_safe("")
+    return format_html(' title="{}"', title)

@@ -32,7 +32,12 @@ class Environment(Stamped):
         validators=[v.printable],
         help_text="Example: dev, stage, prod.",
     )
-    env_descr = models.TextField("Long Description", max_length=2000, blank=True)
+    env_descr = models.TextField(
+        "Long Description",
+        max_length=2000,
+        blank=True,
+        help_text="What this environment is for, and what to know before acting in it.",
+    )
 
     class Meta:
         db_table = "ele_environment"
@@ -73,7 +78,12 @@ class Herd(Stamped):
         validators=[v.printable],
         help_text="What people call this herd. Example: trade.",
     )
-    herd_descr = models.TextField("Long Description", max_length=2000, blank=True)
+    herd_descr = models.TextField(
+        "Long Description",
+        max_length=2000,
+        blank=True,
+        help_text="What this herd serves, and whom to ask about it.",
+    )
     db_port = models.IntegerField(
         "DB Port", default=5432, validators=[v.port], help_text="1 to 65535."
     )
@@ -97,6 +107,7 @@ class Herd(Stamped):
     class Meta:
         db_table = "ele_herd"
         ordering = ["herd_name"]
+        verbose_name = "Herd"
         constraints = [
             models.UniqueConstraint(
                 Lower("herd_name"),
@@ -129,7 +140,12 @@ class Server(Stamped):
     environment = models.ForeignKey(
         Environment, models.SET_NULL, null=True, blank=True, related_name="servers"
     )
-    hostname = models.CharField("Host Name", max_length=253, validators=[v.dns_name])
+    hostname = models.CharField(
+        "Host Name",
+        max_length=253,
+        validators=[v.dns_name],
+        help_text="As this service resolves it. Example: ele01.",
+    )
     host_key = models.TextField(
         "Host Key",
         blank=True,
@@ -144,6 +160,7 @@ class Server(Stamped):
     class Meta:
         db_table = "ele_server"
         ordering = ["hostname"]
+        verbose_name = "Server"
         constraints = [
             models.UniqueConstraint(
                 Lower("hostname"),
@@ -210,6 +227,7 @@ class Instance(Stamped):
     class Meta:
         db_table = "ele_instance"
         ordering = ["herd__herd_name", "server__hostname"]
+        verbose_name = "Instance"
         constraints = [
             models.UniqueConstraint(
                 fields=["herd", "server"],

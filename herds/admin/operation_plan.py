@@ -1,0 +1,227 @@
+"""The plan page's content: herds in order, their checks, and what a yes has to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils.dateparse import parse_datetime
+
+from herds.domain.plan import Verdict
+from herds.domain.states import TargetState
+from herds.models import Operation, OperationTarget
+
+UNFOLDED_TARGETS = 100
+"""Up to so many targets all herds are unfolded; beyond, each is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckRow:
+    """One check of one container, as the page draws it."""
+
+    hostname: str
+    name: str
+    how: str
+    observed: str
+    threshold: str
+    verdict: Verdict
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetRow:
+    """What will happen to one container, or why nothing will."""
+
+    target: OperationTarget
+    role: str
+    now: str
+    will: str
+    steps: list[str]
+    refusal: str
+    checks: list[CheckRow]
+
+    @property
+    def order(self) -> int:
+        """When it goes within its herd, counted from one."""
+        return self.target.wave + 1
+
+
+@dataclass(kw_only=True)
+class HerdPlan:
+    """The containers of one herd that will be touched, in their order."""
+
+    herd_key: str
+    herd_name: str
+    environment_name: str
+    rows: list[TargetRow] = field(default_factory=list)
+
+    @property
+    def checks(self) -> list[CheckRow]:
+        """Every check of the herd, those that need attention first."""
+        rows = [check for row in self.rows for check in row.checks]
+        return sorted(rows, key=lambda check: check.verdict is Verdict.OK)
+
+    @property
+    def attention(self) -> int:
+        """How many checks are not fine."""
+        return sum(
+            check.verdict is not Verdict.OK for row in self.rows for check in row.checks
+        )
+
+    @property
+    def number_of_checks(self) -> int:
+        """How many checks were made."""
+        return sum(len(row.checks) for row in self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """A check that warns, on how many containers: what has to be acknowledged."""
+
+    name: str
+    hostnames: list[str]
+
+    @property
+    def words(self) -> str:
+        """Say what the person has read."""
+        number = len(self.hostnames)
+        if number <= 3:
+            where = " and ".join(filter(None, [", ".join(self.hostnames)]))
+        else:
+            where = f"{number} containers"
+        return f"I have read the warning “{self.name}” about {where}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything the plan page shows of an operation's targets."""
+
+    herds: list[HerdPlan]
+    refused: list[TargetRow]
+    warnings: list[Warned]
+
+    @property
+    def going(self) -> int:
+        """How many containers will be touched."""
+        return sum(len(herd.rows) for herd in self.herds)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether herds are one line each, because there are many."""
+        return self.going > UNFOLDED_TARGETS
+
+
+def plan_of(operation: Operation, *, herd_key: str | None = None) -> Plan:
+    """Read the stored plan of an operation, or of one of its herds; one query.
+
+    Args:
+        operation: the operation whose plan is read.
+        herd_key: leaves out the other herds where it is given.
+    """
+    targets = operation.targets.order_by("position")
+    if herd_key is not None:
+        targets = targets.filter(herd_key=herd_key)
+    rows = [_target_row(target) for target in targets]
+    going = [row for row in rows if not row.refusal]
+    return Plan(
+        herds=_by_herd(going),
+        refused=[row for row in rows if row.refusal],
+        warnings=_warnings(going),
+    )
+
+
+def _target_row(target: OperationTarget) -> TargetRow:
+    plan: dict[str, Any] = target.plan
+    return TargetRow(
+        target=target,
+        role=str(plan.get("facts", {}).get("role", "")),
+        now=plan.get("now", ""),
+        will=plan.get("will", ""),
+        steps=plan.get("steps", []),
+        refusal=_refusal(target),
+        checks=[_check_row(target, check) for check in plan.get("checks", [])],
+    )
+
+
+def _refusal(target: OperationTarget) -> str:
+    """Say why this target cannot go; empty where it can."""
+    if target.state == TargetState.REFUSED:
+        return target.outcome or target.plan.get("refusal", "")
+    if target.instance_id is None and target.herd_id is None:
+        return "It was removed from the inventory after this plan was made."
+    return ""
+
+
+def _check_row(target: OperationTarget, check: dict[str, Any]) -> CheckRow:
+    seen = check.get("observed_at")
+    return CheckRow(
+        hostname=target.hostname,
+        name=check["name"],
+        how=check.get("how", ""),
+        observed=check.get("observed", ""),
+        threshold=check.get("threshold", ""),
+        verdict=Verdict(check.get("verdict", Verdict.OK)),
+        observed_at=parse_datetime(seen) if seen else None,
+    )
+
+
+def _by_herd(rows: Iterable[TargetRow]) -> list[HerdPlan]:
+    herds: dict[str, HerdPlan] = {}
+    for row in rows:
+        target = row.target
+        herd = herds.setdefault(
+            target.herd_key,
+            HerdPlan(
+                herd_key=target.herd_key,
+                herd_name=target.herd_name,
+                environment_name=target.environment_name,
+            ),
+        )
+        herd.rows.append(row)
+    for herd in herds.values():
+        herd.rows.sort(key=lambda row: (row.order, row.target.position))
+    return list(herds.values())
+
+
+def _warnings(rows: Iterable[TargetRow]) -> list[Warned]:
+    hosts: dict[str, list[str]] = {}
+    for row in rows:
+        for check in row.checks:
+            if check.verdict is Verdict.WARN:
+                hosts.setdefault(check.name, []).append(check.hostname)
+    return [Warned(name=name, hostnames=names) for name, names in hosts.items()]
+
+
+class ConfirmForm(forms.Form):
+    """The yes: a reason, what was acknowledged, and how a failure is taken."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Reason",
+        help_text="Optional. It stands in the record and in the History of each "
+        "instance.",
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 60}),
+    )
+    stop_at_first_failure = forms.BooleanField(
+        required=False,
+        label="Stop at the first failure",
+        help_text="Targets that have not begun by then are left alone. "
+        "Otherwise a failing target stops no other.",
+    )
+
+    def __init__(self, *args: Any, warnings: Iterable[Warned], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for number, warned in enumerate(warnings):
+            self.fields[f"acknowledged_{number}"] = forms.BooleanField(
+                label=warned.words,
+                error_messages={"required": "Tick this to go on, or cancel."},
+            )
+
+    @property
+    def acknowledgements(self) -> list[forms.BoundField]:
+        """The boxes to tick, one for each kind of warning."""
+        return [self[name] for name in self.fields if name.startswith("acknowledged_")]

@@ -1,0 +1,1 @@
+"""What is said to PostgreSQL on a host; no Django, no models."""

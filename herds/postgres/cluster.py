@@ -1,0 +1,143 @@
+"""A cluster on a host: looked at, and acted on by the templates of ``COMMANDS``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from herds.domain.clock import Clock
+from herds.domain.cluster import ClusterRef, Observation
+from herds.errors import CommandTimedOut, OutcomeUnknown
+from herds.ssh.shell import Completed, Shell
+
+from .commands import CommandTemplates
+from .look import look_argv, new_mark, read_observation, split_output
+
+LOOK_TIMEOUT = 15.0  # seconds; psql itself gives up after 5 + 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """A command that was run on a cluster, and what was seen right after it.
+
+    ``status`` is None where the command was not run because the postmaster it
+    needs does not live.
+    """
+
+    command: str
+    status: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+    seen: Observation
+
+
+class Cluster:
+    """One cluster, reached through one shell."""
+
+    def __init__(
+        self,
+        ref: ClusterRef,
+        shell: Shell,
+        templates: CommandTemplates,
+        clock: Clock,
+        *,
+        command_timeout: float,
+    ) -> None:
+        self.ref = ref
+        self._shell = shell
+        self._templates = templates
+        self._clock = clock
+        self._command_timeout = command_timeout
+
+    @property
+    def host(self) -> str:
+        """The host's name."""
+        return self.ref.hostname
+
+    def look(self) -> Observation:
+        """See what the cluster is doing now, running or not.
+
+        Raises:
+            HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused,
+            CommandTimedOut, OutcomeUnknown: nothing is known.
+        """
+        mark = new_mark()
+        words = f"look at {self.ref.data_directory}"
+        done = self._run(look_argv(self.ref, mark), words, LOOK_TIMEOUT)
+        _, fields = split_output(done.stdout, mark)
+        if not fields:
+            raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
+        return read_observation(fields, self._clock.now())
+
+    def act(self, name: str, *, need_running: bool = False) -> Acted:
+        """Run one of the ``COMMANDS`` and see what is true afterwards.
+
+        Args:
+            name: the key, such as ``"stop"``.
+            need_running: run it only if a postmaster lives.
+
+        Returns:
+            The command with its exit status, whatever that is: the observation
+            beside it tells whether it did what it is for.
+
+        Raises:
+            TemplateProblem: the template asks for something that is not known.
+            HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused: nothing
+                was run.
+            CommandTimedOut, OutcomeUnknown: it may have been run.
+        """
+        acted = self._try(name, need_running=need_running)
+        if acted is None:
+            # Somebody upgraded the cluster since: fill the template anew.
+            acted = self._try(name, need_running=need_running)
+        if acted is None:
+            raise OutcomeUnknown(self.host, name, "the cluster's version changes")
+        return acted
+
+    def _try(self, name: str, *, need_running: bool) -> Acted | None:
+        if not self.ref.version:
+            self.ref = replace(self.ref, version=self.look().version)
+        command = self._templates.render(name, self.ref)
+        mark = new_mark()
+        argv = look_argv(
+            self.ref,
+            mark,
+            command=command,
+            need_running=need_running,
+            written_for=_major(self.ref.version),
+        )
+        done = self._run(argv, command, self._command_timeout)
+        output, fields = split_output(done.stdout, mark)
+        if not fields:
+            raise OutcomeUnknown(
+                self.host, command, "its result did not come back", done.stderr
+            )
+        seen = read_observation(fields, self._clock.now())
+        if fields["status"] == "other-version":
+            self.ref = replace(self.ref, version=seen.version)
+            return None
+        return Acted(
+            command=command,
+            status=int(fields["status"]) if fields["status"].isdigit() else None,
+            stdout=output.strip("\n"),
+            stderr=done.stderr.strip("\n"),
+            seconds=done.seconds,
+            seen=seen,
+        )
+
+    def _run(self, argv: list[str], words: str, timeout: float) -> Completed:
+        """Run a look; errors name the command inside it, not the look's script."""
+        try:
+            return self._shell.run(argv, ok=None, timeout=timeout)
+        except CommandTimedOut as late:
+            raise CommandTimedOut(
+                self.host, words, late.seconds, late.output, stopped=late.stopped
+            ) from late
+        except OutcomeUnknown as lost:
+            raise OutcomeUnknown(self.host, words, lost.reason, lost.output) from lost
+
+
+def _major(version: str) -> str:
+    """Give what the file PG_VERSION holds: ``15``, and ``9.6`` before 10."""
+    parts = version.split(".")
+    return ".".join(parts[:2]) if parts[0] in {"8", "9"} else parts[0]

@@ -1,0 +1,152 @@
+"""One look at a cluster in one round trip, and the reading of what came back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime
+from functools import cache
+from importlib import resources
+
+from herds.domain.cluster import (
+    Activity,
+    ClusterRef,
+    Follower,
+    Observation,
+    from_epoch,
+)
+from herds.domain.lsn import Lsn
+
+
+@cache
+def _text(name: str) -> str:
+    """Read a file that lies beside this module, without its comment lines."""
+    text = resources.files(__package__).joinpath(name).read_text("utf-8")
+    return "\n".join(
+        line for line in text.splitlines() if line and not line.startswith("#")
+    )
+
+
+def look_argv(
+    cluster: ClusterRef,
+    mark: str,
+    *,
+    command: str = "",
+    need_running: bool = False,
+    written_for: str = "",
+) -> list[str]:
+    """Write the command line of a look, with or without a command before it.
+
+    Args:
+        cluster: where to look.
+        mark: the line that will begin the observation, from ``new_mark``.
+        command: text for ``sh -c``, run first; empty for a look alone.
+        need_running: whether the command is only run on a living postmaster.
+        written_for: the major version the command was filled for; the command
+            is not run on a data directory of another one.
+    """
+    return [
+        "sh",
+        "-c",
+        _text("look.sh"),
+        "elephaas",
+        cluster.data_directory,
+        str(cluster.port),
+        mark,
+        "running" if need_running else "",
+        written_for,
+        command,
+        " ".join(_text("look.sql").split()),
+    ]
+
+
+def new_mark() -> str:
+    """Make a line that no command prints by chance."""
+    return f"== seen {secrets.token_hex(8)} =="
+
+
+def split_output(stdout: str, mark: str) -> tuple[str, dict[str, str]]:
+    """Part a command's own output from the observation that follows it.
+
+    Returns:
+        The output, and the fields of the observation; without a mark (the look
+        was cut off) the fields are empty.
+    """
+    output, found, seen = stdout.rpartition(f"\n{mark}\n")
+    if not found:
+        return stdout, {}
+    fields: dict[str, str] = {}
+    lines = seen.splitlines()
+    for number, line in enumerate(lines):
+        name, separator, value = line.partition("=")
+        if name == "trouble":
+            # The server's words may take several lines, and they come last.
+            fields[name] = "\n".join([value, *lines[number + 1 :]]).strip()
+            break
+        if separator:
+            fields[name] = value.strip()
+    return output, fields
+
+
+def read_observation(fields: dict[str, str], observed_at: datetime) -> Observation:
+    """Turn the fields of a look into what they mean.
+
+    Args:
+        fields: as ``split_output`` gives them, not empty.
+        observed_at: when the look came back.
+    """
+    if fields.get("directory") == "absent":
+        return Observation(activity=Activity.ABSENT, observed_at=observed_at)
+    if fields.get("directory") == "foreign":
+        return Observation(activity=Activity.FOREIGN, observed_at=observed_at)
+    if "pid" not in fields:
+        return Observation(
+            activity=Activity.STOPPED,
+            observed_at=observed_at,
+            version=fields.get("version", ""),
+            control_state=fields.get("control", ""),
+            system_identifier=fields.get("system", ""),
+        )
+    return _read_running(fields, observed_at)
+
+
+def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
+    sql = json.loads(fields["sql"]) if "sql" in fields else {}
+    return Observation(
+        activity=_activity(fields.get("phase", ""), answers=bool(sql)),
+        observed_at=observed_at,
+        version=sql.get("version", fields.get("version", "")).split(" ")[0],
+        pid=int(fields["pid"]),
+        started_at=from_epoch(sql.get("started", fields.get("started"))),
+        answers=bool(sql),
+        trouble=fields.get("trouble", ""),
+        in_recovery=sql.get("recovery"),
+        position=Lsn.parse(sql["position"]) if sql.get("position") else None,
+        loaded_at=from_epoch(sql.get("loaded")),
+        configuration_errors=tuple(sql.get("errors") or ()),
+        pending_restart=tuple(sql.get("pending") or ()),
+        system_identifier=sql.get("system", ""),
+        followers=tuple(
+            Follower(
+                application_name=row["name"] or "",
+                address=row["address"] or "",
+                state=row["state"] or "",
+            )
+            for row in sql.get("followers") or ()
+        ),
+        facts={"loaded_ago": sql.get("loaded_ago")},
+    )
+
+
+def _activity(phase: str, *, answers: bool) -> Activity:
+    """Read the postmaster's own word from the last line of its lock file.
+
+    The words are "starting", "stopping", "ready" and "standby" (miscadmin.h,
+    PM_STATUS_*). "standby" means that it does not take connections yet or is not
+    meant to (hot_standby off).
+    """
+    if answers or phase in {"ready", "standby"}:
+        return Activity.RUNNING
+    if phase == "stopping":
+        return Activity.STOPPING
+    return Activity.STARTING

@@ -1,0 +1,18 @@
+SELECT json_build_object(
+    'version', current_setting('server_version'),
+    'started', extract(epoch FROM pg_postmaster_start_time()),
+    'loaded', extract(epoch FROM pg_conf_load_time()),
+    'loaded_ago', extract(epoch FROM clock_timestamp() - pg_conf_load_time()),
+    'recovery', pg_is_in_recovery(),
+    'position', CASE WHEN pg_is_in_recovery()
+        THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+        ELSE pg_current_wal_flush_lsn() END,
+    'system', (SELECT system_identifier::text FROM pg_control_system()),
+    'followers', (SELECT json_agg(json_build_object(
+            'name', application_name, 'address', host(client_addr), 'state', state))
+        FROM pg_stat_replication),
+    'errors', (SELECT json_agg(concat(sourcefile, ':', sourceline, ': ', error))
+        FROM pg_file_settings WHERE error IS NOT NULL
+        AND error <> 'setting could not be applied'),
+    'pending', (SELECT json_agg(name ORDER BY name)
+        FROM pg_settings WHERE pending_restart))

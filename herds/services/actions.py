@@ -1,0 +1,52 @@
+"""What an action is: one value that the engine, the pages and the terminal share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from herds.domain.plan import PlannedTarget
+
+if TYPE_CHECKING:
+    from herds.models import Instance
+
+    from .target import Target
+
+Planner = Callable[[Sequence["Instance"]], Sequence[PlannedTarget]]
+"""Takes the chosen members of one herd and gives a plan for each, in their order."""
+
+Runner = Callable[["Target"], str]
+"""Does the work on one target and gives the sentence of what is true now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One thing a DBA can ask for, over any selection of instances.
+
+    Attributes:
+        name: the word of the terminal and of the record, such as ``"restart"``.
+        verb: begins the sentence and the button: ``"Restart"``.
+        past: ends the sentence of success: ``"restarted"``.
+        permission: what the person needs, such as ``"herds.restart_instance"``.
+        words: one sentence that tells what it does.
+        afterwards: what will be true once all targets have succeeded.
+        plan: tells what will happen to the chosen members of a herd.
+        run: does it to one target.
+        confirm: whether a person reads the plan first.
+    """
+
+    name: str
+    verb: str
+    past: str
+    permission: str
+    words: str
+    afterwards: str
+    plan: Planner
+    run: Runner
+    confirm: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name the action in a menu of bulk actions."""
+        return f"{self.verb} selected instances"

@@ -1,0 +1,50 @@
+"""What a verb is handed to tell its story: named steps, with what was seen in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from herds.domain.cluster import Observation
+from herds.postgres.cluster import Acted
+
+
+class Step(Protocol):
+    """One step while it runs."""
+
+    def acted(self, acted: Acted) -> None:
+        """Record a command, its exit status, output, and what was seen after it."""
+
+    def saw(self, seen: Observation) -> None:
+        """Record an observation as this step's evidence."""
+
+    def note(self, message: str) -> None:
+        """Record a sentence for people."""
+
+    def skip(self, message: str) -> None:
+        """Record that the step's result was true already, and end it so."""
+
+
+class Steps(Protocol):
+    """The steps of one target."""
+
+    def step(self, name: str, words: str) -> AbstractContextManager[Step]:
+        """Begin a step: its intent is on record before the body runs.
+
+        An error that leaves the body ends the step as failed (unknown where the
+        outcome is) and goes on upwards.
+
+        Args:
+            name: a short constant, such as ``"stop"``.
+            words: what it does, for people: ``"Stop PostgreSQL (fast)"``.
+
+        Raises:
+            OperationCancelled: somebody asked to stop, and this is a safe point.
+        """
+
+    def earlier(self, name: str) -> Mapping[str, Any] | None:
+        """Give the evidence of this step from an earlier, interrupted attempt."""
+
+    def must_finish(self) -> None:
+        """Declare that from here on a request to cancel comes too late."""

@@ -1,6 +1,16 @@
 """The Django application: label, name, and the start-up hooks."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connections
+from django.db.models.signals import pre_migrate
+
+SCHEMA = "utility"
+"""Where the metadata lie; agents and dashboards look for them there."""
 
 
 class HerdsConfig(AppConfig):
@@ -8,3 +18,37 @@ class HerdsConfig(AppConfig):
     label = "herds"
     verbose_name = "Elephant Herd as a Service"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect the start-up hooks."""
+        pre_migrate.connect(make_schema, sender=self, dispatch_uid="herds.make_schema")
+
+
+def make_schema(*, using: str, **_: Any) -> None:
+    """Make the schema of the metadata before the first table, where it is missing.
+
+    Raises:
+        CommandError: when this is not possible, or when tables would be made in
+            another schema, with what to do.
+    """
+    connection = connections[using]
+    database = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [SCHEMA])
+        if not cursor.fetchone()[0]:
+            try:
+                cursor.execute(f"CREATE SCHEMA {SCHEMA}")
+            except DatabaseError as error:
+                raise CommandError(
+                    f"Database {database} has no schema {SCHEMA}, and it could not be "
+                    f"made ({str(error).strip()}). Have the owner of the database run: "
+                    f"CREATE SCHEMA {SCHEMA} AUTHORIZATION the_user_of_this_service;"
+                ) from error
+        cursor.execute("SELECT current_schema()")
+        schema = cursor.fetchone()[0]
+    if schema != SCHEMA:
+        raise CommandError(
+            f"Tables would be made in schema {schema} of database {database}. "
+            f"The metadata belong to schema {SCHEMA}: set OPTIONS of DATABASES to "
+            f'{{"options": "-c search_path={SCHEMA}"}} in the local settings.'
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -10,6 +11,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
 from . import validators as v
+
+# The same refusals as the validators', for rows that no form has seen: agents and
+# other programs write to these tables too. PostgreSQL's regular expressions.
+_CONTROL = "[[:cntrl:]]"
+_NOT_IN_DNS = "[^A-Za-z0-9._-]"
 
 
 class Stamped(models.Model):
@@ -36,6 +42,8 @@ class Environment(Stamped):
         "Long Description",
         max_length=2000,
         blank=True,
+        default="",
+        db_default="",
         help_text="What this environment is for, and what to know before acting in it.",
     )
 
@@ -48,6 +56,11 @@ class Environment(Stamped):
                 Lower("env_name"),
                 name="ele_environment_name_key",
                 violation_error_message="An environment of this name exists already.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(env_name__regex=_CONTROL),
+                name="ele_environment_name_check",
+                violation_error_message=v.NOT_PRINTABLE,
             ),
         ]
 
@@ -82,10 +95,16 @@ class Herd(Stamped):
         "Long Description",
         max_length=2000,
         blank=True,
+        default="",
+        db_default="",
         help_text="What this herd serves, and whom to ask about it.",
     )
     db_port = models.IntegerField(
-        "DB Port", default=5432, validators=[v.port], help_text="1 to 65535."
+        "DB Port",
+        default=5432,
+        db_default=5432,
+        validators=[v.port],
+        help_text="1 to 65535.",
     )
     pgdata = models.CharField(
         "Data Root",
@@ -100,6 +119,8 @@ class Herd(Stamped):
         "Virtual Host",
         max_length=253,
         blank=True,
+        default="",
+        db_default="",
         validators=[v.dns_name],
         help_text="The DNS name that always points at the primary.",
     )
@@ -123,14 +144,33 @@ class Herd(Stamped):
                 violation_error_message="A port is a number from 1 to 65535.",
             ),
             models.CheckConstraint(
-                condition=Q(pgdata__startswith="/"),
+                condition=Q(pgdata__startswith="/") & ~Q(pgdata__regex=_CONTROL),
                 name="ele_herd_pgdata_check",
-                violation_error_message="The data root is an absolute path.",
+                violation_error_message=v.NOT_A_PATH,
+            ),
+            models.CheckConstraint(
+                condition=Q(base_name__regex=v.CLUSTER_NAME),
+                name="ele_herd_base_name_check",
+                violation_error_message=v.NOT_A_CLUSTER_NAME,
+            ),
+            models.CheckConstraint(
+                condition=~Q(herd_name__regex=_CONTROL),
+                name="ele_herd_name_check",
+                violation_error_message=v.NOT_PRINTABLE,
+            ),
+            models.CheckConstraint(
+                condition=~Q(vhost__regex=_NOT_IN_DNS),
+                name="ele_herd_vhost_check",
+                violation_error_message=v.NOT_A_HOST_NAME,
             ),
         ]
 
     def __str__(self) -> str:
         return self.herd_name
+
+    def clean(self) -> None:
+        if self.pk:
+            _refuse_clash(self, list(self.instances.all()))
 
 
 class Server(Stamped):
@@ -149,12 +189,14 @@ class Server(Stamped):
     host_key = models.TextField(
         "Host Key",
         blank=True,
+        default="",
+        db_default="",
         editable=False,
         help_text="The accepted SSH host key: type and base64, as in known_hosts.",
     )
     host_key_accepted_at = models.DateTimeField(null=True, blank=True, editable=False)
     host_key_accepted_by = models.CharField(
-        max_length=150, blank=True, default="", editable=False
+        max_length=150, blank=True, default="", db_default="", editable=False
     )
 
     class Meta:
@@ -172,13 +214,18 @@ class Server(Stamped):
                 name="ele_server_hostname_check",
                 violation_error_message="Host names are kept in lower case.",
             ),
+            models.CheckConstraint(
+                condition=~Q(hostname="") & ~Q(hostname__regex=_NOT_IN_DNS),
+                name="ele_server_hostname_chars_check",
+                violation_error_message=v.NOT_A_HOST_NAME,
+            ),
         ]
 
     def __str__(self) -> str:
         return self.hostname
 
     def clean(self) -> None:
-        self.hostname = self.hostname.lower()
+        self.hostname = self.hostname.lower().removesuffix(".")
 
 
 class Instance(Stamped):
@@ -189,18 +236,22 @@ class Instance(Stamped):
     server = models.ForeignKey(
         Server, models.CASCADE, related_name="instances", verbose_name="Container"
     )
-    version = models.CharField(max_length=20, blank=True, editable=False)
+    version = models.CharField(
+        max_length=20, blank=True, default="", db_default="", editable=False
+    )
     local_pgdata = models.CharField(
         "Local Data Root",
         max_length=1000,
         blank=True,
+        default="",
+        db_default="",
         validators=[v.absolute_path],
         help_text="Only where this server's data directory differs from the herd's.",
     )
     xlog_pos = models.BigIntegerField(
         "WAL Position", null=True, blank=True, editable=False
     )
-    is_online = models.BooleanField(default=False, editable=False)
+    is_online = models.BooleanField(default=False, db_default=False, editable=False)
     master = models.ForeignKey(
         "self",
         models.SET_NULL,
@@ -222,7 +273,9 @@ class Instance(Stamped):
         editable=False,
         help_text="Set while the state is unknown; cleared by the next observation.",
     )
-    unreachable_why = models.TextField(blank=True, default="", editable=False)
+    unreachable_why = models.TextField(
+        blank=True, default="", db_default="", editable=False
+    )
 
     class Meta:
         db_table = "ele_instance"
@@ -240,9 +293,15 @@ class Instance(Stamped):
                 violation_error_message="An instance cannot be its own upstream.",
             ),
             models.CheckConstraint(
-                condition=Q(local_pgdata="") | Q(local_pgdata__startswith="/"),
+                condition=Q(local_pgdata="")
+                | (Q(local_pgdata__startswith="/") & ~Q(local_pgdata__regex=_CONTROL)),
                 name="ele_instance_pgdata_check",
-                violation_error_message="The local data root is an absolute path.",
+                violation_error_message=v.NOT_A_PATH,
+            ),
+            # What the composite foreign key (herd_id, master_id) refers to; see
+            # herds/sql/foreign_keys.sql.
+            models.UniqueConstraint(
+                fields=["herd", "instance_id"], name="ele_instance_herd_member_key"
             ),
         ]
         permissions = [
@@ -273,26 +332,42 @@ class Instance(Stamped):
     def _refuse_foreign_upstream(self) -> None:
         if self.master is not None and self.master.herd_id != self.herd_id:
             raise ValidationError("An upstream is a member of the same herd.")
+        if self.pk and self.followers.exclude(herd_id=self.herd_id).exists():
+            raise ValidationError(
+                "Other members of its herd follow this instance; it cannot leave them."
+            )
 
     def _refuse_shared_port_or_directory(self) -> None:
-        """Two postmasters of one host share neither a port nor a data directory."""
-        if self.herd_id is None or self.server_id is None:
-            return
-        others = (
-            Instance.objects.filter(server_id=self.server_id)
-            .exclude(pk=self.pk)
-            .exclude(herd_id=self.herd_id)
-            .select_related("herd")
-        )
-        for other in others:
-            clash: dict[str, Any] = {"host": self.server, "herd": other.herd}
-            if other.herd.db_port == self.herd.db_port:
+        # A form whose herd or server field is wrong still comes here.
+        if self.herd_id is not None and self.server_id is not None:
+            _refuse_clash(self.herd, [self])
+
+
+def _refuse_clash(herd: Herd, members: list[Instance]) -> None:
+    """Refuse a port or data directory that another herd uses on the same server.
+
+    Raises:
+        ValidationError: naming the server and the other herd.
+    """
+    neighbours: dict[int, list[Instance]] = {}
+    for other in (
+        Instance.objects.filter(server__in=[member.server_id for member in members])
+        .exclude(herd=herd.pk)
+        .exclude(pk__in=[member.pk for member in members if member.pk])
+        .select_related("herd", "server")
+    ):
+        neighbours.setdefault(other.server_id, []).append(other)
+    for member in members:
+        directory = PurePosixPath(member.local_pgdata or herd.pgdata)
+        for other in neighbours.get(member.server_id, []):
+            names: dict[str, Any] = {"host": other.server, "herd": other.herd}
+            if other.herd.db_port == herd.db_port:
                 raise ValidationError(
                     "%(host)s carries herd %(herd)s at the same port already.",
-                    params=clash,
+                    params=names,
                 )
-            if other.data_directory == self.data_directory:
+            if PurePosixPath(other.data_directory) == directory:
                 raise ValidationError(
                     "%(host)s carries herd %(herd)s in the same data directory.",
-                    params=clash,
+                    params=names,
                 )

@@ -6,8 +6,27 @@ import re
 
 from django.core.exceptions import ValidationError
 
-_CLUSTER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
-_DNS_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z", re.IGNORECASE)
+# Read the same by Python and by PostgreSQL, where a constraint uses it.
+CLUSTER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+
+NOT_PRINTABLE = (
+    "Line breaks, control characters and invisible characters cannot stand in a name."
+)
+NOT_A_CLUSTER_NAME = (
+    "A cluster name is made of letters, digits, '_', '.' and '-', "
+    "and does not begin with '.' or '-'."
+)
+NOT_A_HOST_NAME = (
+    "A host name is made of labels of letters, digits and '-' "
+    "(1 to 63 characters each) with dots between them."
+)
+NOT_A_PATH = (
+    "A data root is an absolute path: it begins with '/' and has no line breaks or "
+    "control characters."
+)
+
+_DNS_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_FILE_NAME_LIMIT = 255  # bytes, of nearly every file system
 
 
 def printable(value: str) -> None:
@@ -19,9 +38,7 @@ def printable(value: str) -> None:
     if not value.strip():
         raise ValidationError("A name needs at least one visible character.")
     if not value.isprintable():
-        raise ValidationError(
-            "Line breaks and control characters cannot stand in a name."
-        )
+        raise ValidationError(NOT_PRINTABLE)
 
 
 def cluster_name(value: str) -> None:
@@ -30,11 +47,9 @@ def cluster_name(value: str) -> None:
     Raises:
         ValidationError: with the reason.
     """
-    if not _CLUSTER_NAME.match(value):
-        raise ValidationError(
-            "A cluster name is made of letters, digits, '_', '.' and '-', "
-            "and does not begin with '.' or '-'."
-        )
+    # Python's $ also matches before a last line break, PostgreSQL's does not.
+    if not re.match(CLUSTER_NAME, value) or value.endswith("\n"):
+        raise ValidationError(NOT_A_CLUSTER_NAME)
 
 
 def dns_name(value: str) -> None:
@@ -46,11 +61,8 @@ def dns_name(value: str) -> None:
     name = value.removesuffix(".")
     if len(name) > 253:
         raise ValidationError("A DNS name has at most 253 characters.")
-    if not all(_DNS_LABEL.match(label) for label in name.split(".")):
-        raise ValidationError(
-            "A host name is made of labels of letters, digits and '-' "
-            "(1 to 63 characters each) with dots between them."
-        )
+    if not all(_DNS_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValidationError(NOT_A_HOST_NAME)
 
 
 def absolute_path(value: str) -> None:
@@ -61,17 +73,17 @@ def absolute_path(value: str) -> None:
     Raises:
         ValidationError: with the reason.
     """
-    if not value.startswith("/"):
-        raise ValidationError("A data root is an absolute path: it begins with '/'.")
-    if not value.isprintable():
-        raise ValidationError(
-            "Line breaks and control characters cannot stand in a data root."
-        )
+    if not value.startswith("/") or not value.isprintable():
+        raise ValidationError(NOT_A_PATH)
     parts = [part for part in value.split("/") if part]
     if not parts:
         raise ValidationError("The root directory cannot be a data root.")
     if any(part in {".", ".."} for part in parts):
         raise ValidationError("A data root is written without '.' and '..'.")
+    if any(len(part.encode()) > _FILE_NAME_LIMIT for part in parts):
+        raise ValidationError(
+            f"A directory's name has at most {_FILE_NAME_LIMIT} bytes."
+        )
 
 
 def port(value: int) -> None:

@@ -1,0 +1,1 @@
+"""The tables' history; triggers, views and functions are loaded from ``herds/sql``."""

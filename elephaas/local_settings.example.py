@@ -80,3 +80,9 @@ COMMANDS = {
 #     "promote": "{COMMANDS[base]} -w promote",
 #     "init": "/usr/lib/postgresql/{version[0]}/bin/initdb -D {pgdata}",
 # }
+
+# How bulk actions run; the values shown are the defaults.
+# OPERATIONS = {
+#     "CONCURRENCY": 16,  # herds of one operation worked on at once
+#     "PLAN_LIFETIME": 1800.0,  # seconds a plan can be confirmed after it was made
+# }

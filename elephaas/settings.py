@@ -67,6 +67,8 @@ COMMANDS = {
 
 SSH: dict[str, Any] = {}
 
+OPERATIONS: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [

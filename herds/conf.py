@@ -1,20 +1,35 @@
-"""The product's settings as typed values, read from Django's settings when asked."""
+"""The settings ElepHaaS adds to Django's, typed and read once.
+
+Each is a dictionary of the local settings with capital keys; what is left out has the
+default given here. ``herds/checks.py`` tells at start-up what is wrong with them.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SshSettings:
-    """Setting ``SSH``: how hosts are reached. Times are in seconds."""
+    """The setting ``SSH``: how this service logs in on the database servers.
+
+    Attributes:
+        user: the remote operating system user, owner of the instances.
+        port: of the SSH servers.
+        private_key_file: this service's private key; ``~`` is its own home.
+        connect_timeout: seconds until a silent host counts as unreachable.
+        command_timeout: seconds a command may take unless its action says more.
+    """
 
     user: str = "postgres"
     port: int = 22
@@ -25,55 +40,111 @@ class SshSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OperationSettings:
-    """Setting ``OPERATIONS``: how much at once, and how long to wait.
+    """The setting ``OPERATIONS``: how bulk actions are planned and executed.
 
     Attributes:
-        concurrency: herds that one operation works on at the same time.
-        worker_threads: herds that one worker works on at the same time.
-        plan_lifetime: seconds until a plan can no longer be confirmed.
+        concurrency: how many herds of one operation are worked on at once.
+        worker_threads: how many herds one worker works on at once.
+        plan_lifetime: seconds a plan can be confirmed after it was made.
         patience: seconds to wait for a state after a command came back.
     """
 
     concurrency: int = 32
     worker_threads: int = 32
-    plan_lifetime: float = 900.0
+    plan_lifetime: float = 1800.0
     patience: float = 60.0
 
 
+@functools.cache
 def ssh() -> SshSettings:
-    """Read the setting ``SSH``; what it leaves out has its default."""
-    values = _read(SshSettings, getattr(settings, "SSH", {}))
-    return SshSettings(
-        **{
-            **values,
-            "private_key_file": Path(
-                values.get("private_key_file", SshSettings.private_key_file)
-            ).expanduser(),
-        }
-    )
+    """Return the setting ``SSH``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(SshSettings, "SSH")
 
 
+@functools.cache
 def operations() -> OperationSettings:
-    """Read the setting ``OPERATIONS``; what it leaves out has its default."""
-    return OperationSettings(
-        **_read(OperationSettings, getattr(settings, "OPERATIONS", {}))
-    )
+    """Return the setting ``OPERATIONS``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(OperationSettings, "OPERATIONS")
 
 
 def commands() -> Mapping[str, str]:
-    """Read the setting ``COMMANDS``."""
-    return dict(settings.COMMANDS)
+    """Return the setting ``COMMANDS``: shell templates by name."""
+    found: Mapping[str, str] = settings.COMMANDS
+    return found
 
 
 def public_key() -> str:
-    """Read the setting ``PUBLIC_KEY``: the key that hosts have to let in."""
-    return str(settings.PUBLIC_KEY).strip()
+    """Return the setting ``PUBLIC_KEY`` on one line; empty when there is none yet."""
+    return " ".join(str(settings.PUBLIC_KEY).split())
 
 
-def _read(kind: type[T], setting: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the fields that a setting names, whose names it writes in capitals."""
-    return {
-        field.name: setting[field.name.upper()]
-        for field in fields(kind)  # type: ignore[arg-type]
-        if field.name.upper() in setting
-    }
+def problems(kind: type[Any], name: str) -> list[str]:
+    """Tell what is wrong with a setting, a sentence a problem; none is fine.
+
+    Args:
+        kind: the class the setting is read into.
+        name: the setting, such as ``"SSH"``.
+    """
+    found = getattr(settings, name, {})
+    if not isinstance(found, Mapping):
+        return [f"{name} is a dictionary, not {found!r}."]
+    known = get_type_hints(kind)
+    keys = [key.upper() for key in known]
+    wrong = [
+        f"{name} has no use for the key {key!r}; it knows {', '.join(keys)}."
+        for key in found
+        if key not in keys
+    ]
+    for key, type_ in known.items():
+        if key.upper() in found:
+            reason = _refusal(type_, found[key.upper()])
+            if reason:
+                wrong.append(f"{name}[{key.upper()!r}] {reason}.")
+    return wrong
+
+
+def _typed(kind: type[_T], name: str) -> _T:
+    """Read a setting into its class."""
+    wrong = problems(kind, name)
+    if wrong:
+        raise ImproperlyConfigured(" ".join(wrong))
+    given = getattr(settings, name, {})
+    values = {}
+    types = get_type_hints(kind)
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = given.get(field.name.upper(), field.default)
+        values[field.name] = _converted(types[field.name], value)
+    return kind(**values)
+
+
+def _refusal(type_: type[Any], value: object) -> str:
+    """Tell why a value is none of its type; empty when it is one."""
+    if type_ in {int, float}:
+        allowed = (int,) if type_ is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, allowed) or value <= 0:
+            words = "a whole number" if type_ is int else "a number"
+            return f"is {words} greater than 0, not {value!r}"
+    elif not isinstance(value, (str, Path)) or not str(value).strip():
+        return f"is a text that is not empty, not {value!r}"
+    return ""
+
+
+def _converted(type_: type[Any], value: Any) -> Any:
+    return Path(value).expanduser() if type_ is Path else type_(value)
+
+
+def _forget(**_: Any) -> None:
+    """Read the settings again after a test has changed one."""
+    ssh.cache_clear()
+    operations.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="herds.conf")

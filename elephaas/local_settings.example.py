@@ -83,6 +83,8 @@ COMMANDS = {
 
 # How bulk actions run; the values shown are the defaults.
 # OPERATIONS = {
-#     "CONCURRENCY": 16,  # herds of one operation worked on at once
-#     "PLAN_LIFETIME": 1800.0,  # seconds a plan can be confirmed after it was made
+#     "CONCURRENCY": 32,  # herds that one operation works on at the same time
+#     "WORKER_THREADS": 32,  # herds that one worker works on at the same time
+#     "PLAN_LIFETIME": 900.0,  # seconds until a plan can no longer be confirmed
+#     "PATIENCE": 60.0,  # seconds to wait for a state after a command came back
 # }

@@ -21,6 +21,9 @@ class HerdsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the start-up hooks."""
+        # Importing the module registers its checks, which need the apps loaded.
+        from herds import checks  # noqa: F401
+
         pre_migrate.connect(make_schema, sender=self, dispatch_uid="herds.make_schema")
 
 

@@ -40,18 +40,18 @@ class SshSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OperationSettings:
-    """The setting ``OPERATIONS``: how bulk actions are planned and executed.
+    """The setting ``OPERATIONS``: how much at once, and how long to wait.
 
     Attributes:
-        concurrency: how many herds of one operation are worked on at once.
-        worker_threads: how many herds one worker works on at once.
-        plan_lifetime: seconds a plan can be confirmed after it was made.
+        concurrency: herds that one operation works on at the same time.
+        worker_threads: herds that one worker works on at the same time.
+        plan_lifetime: seconds until a plan can no longer be confirmed.
         patience: seconds to wait for a state after a command came back.
     """
 
     concurrency: int = 32
     worker_threads: int = 32
-    plan_lifetime: float = 1800.0
+    plan_lifetime: float = 900.0
     patience: float = 60.0
 
 

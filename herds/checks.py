@@ -1,0 +1,216 @@
+"""Start-up checks: wrong settings are named, with what to do, before anything runs.
+
+======== ==========================================================================
+E001     SECRET_KEY is empty, or the one for debugging, outside DEBUG
+E002     ALLOWED_HOSTS admits every name
+E003     COMMANDS has an unknown key or field, or cannot be parsed
+E004     SSH has an unknown key or a value of the wrong kind
+E005     the private key file is missing, cannot be read, or others can read it
+E006     PUBLIC_KEY is no public key
+E007     the metadata database is not PostgreSQL
+E008     OPERATIONS has an unknown key or a value of the wrong kind
+W001     no PUBLIC_KEY yet: no server can be reached
+W002     PUBLIC_KEY is not the other half of the private key
+======== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from herds import conf
+from herds.postgres import commands
+
+_KEYGEN = "ssh-keygen -t ed25519 -N '' -C elephaas -f"
+
+
+@register
+def check_secret_key(**_: Any) -> list[CheckMessage]:
+    """Refuse to sign sessions with a key that everybody knows (E001)."""
+    if settings.DEBUG:
+        return []
+    try:
+        key = settings.SECRET_KEY
+    except ImproperlyConfigured:
+        key = ""
+    if key and key != getattr(settings, "DEBUGGING_KEY", ""):
+        return []
+    return [
+        Error(
+            "SECRET_KEY is empty, and DEBUG is off: sessions could be forged.",
+            hint="Set it in the local settings to a text made with: python -c "
+            "'import secrets; print(secrets.token_urlsafe(50))'",
+            id="herds.E001",
+        )
+    ]
+
+
+@register
+def check_allowed_hosts(**_: Any) -> list[CheckMessage]:
+    """Refuse to answer to every name (E002)."""
+    if "*" not in settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Error(
+            "ALLOWED_HOSTS admits every host name, so links in pages and mails can be "
+            "forged.",
+            hint="List the names under which browsers reach this site.",
+            id="herds.E002",
+        )
+    ]
+
+
+@register
+def check_commands(**_: Any) -> list[CheckMessage]:
+    """Refuse templates that could not be filled in (E003)."""
+    found = settings.COMMANDS
+    if not isinstance(found, dict):
+        wrong = [f"COMMANDS is a dictionary, not {found!r}."]
+    else:
+        wrong = commands.validate(found)
+    return [
+        Error(
+            problem,
+            hint="elephaas/local_settings.example.py shows and explains every command.",
+            id="herds.E003",
+        )
+        for problem in wrong
+    ]
+
+
+@register
+def check_ssh(**_: Any) -> list[CheckMessage]:
+    """Refuse SSH settings that mean nothing (E004), then look at the keys."""
+    wrong = conf.problems(conf.SshSettings, "SSH")
+    if wrong:
+        return [
+            Error(problem, hint="Correct the local settings.", id="herds.E004")
+            for problem in wrong
+        ]
+    return [
+        *_private_key_problems(conf.ssh().private_key_file),
+        *_public_key_problems(),
+    ]
+
+
+@register
+def check_operations(**_: Any) -> list[CheckMessage]:
+    """Refuse operation settings that mean nothing (E008)."""
+    return [
+        Error(problem, hint="Correct the local settings.", id="herds.E008")
+        for problem in conf.problems(conf.OperationSettings, "OPERATIONS")
+    ]
+
+
+@register
+def check_metadata_engine(**_: Any) -> list[CheckMessage]:
+    """Refuse a metadata database that is not PostgreSQL (E007)."""
+    engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
+    if engine == "django.db.backends.postgresql":
+        return []
+    return [
+        Error(
+            f"The metadata are kept in PostgreSQL, not in {engine or 'nothing'}.",
+            hint="Set DATABASES in the local settings as in "
+            "elephaas/local_settings.example.py.",
+            id="herds.E007",
+        )
+    ]
+
+
+def _private_key_problems(path: Path) -> Iterator[CheckMessage]:
+    """Tell what keeps the private key from being used (E005).
+
+    Where no PUBLIC_KEY is set either, this is a fresh installation: W001 says so.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if conf.public_key():
+            yield Error(
+                f"The SSH private key {path} does not exist: no host can be reached.",
+                hint=f"Make it with: {_KEYGEN} {path}",
+                id="herds.E005",
+            )
+        return
+    except OSError as error:
+        yield Error(
+            f"The SSH private key {path} cannot be looked at ({error.strerror}).",
+            hint="Let the user of this service reach it.",
+            id="herds.E005",
+        )
+        return
+    if not stat.S_ISREG(mode) or not os.access(path, os.R_OK):
+        yield Error(
+            f"The SSH private key {path} cannot be read by the user of this service.",
+            hint=f"Make it a file of that user: chown and chmod 600 {path}",
+            id="herds.E005",
+        )
+    elif mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Error(
+            f"Other users of this machine can use the SSH private key {path} "
+            f"(mode {stat.S_IMODE(mode):o}), and with it every registered host.",
+            hint=f"Close it: chmod 600 {path}",
+            id="herds.E005",
+        )
+
+
+def _public_key_problems() -> Iterator[CheckMessage]:
+    """Tell what is wrong with the public key shown to people (E006, W001, W002)."""
+    public, private_file = conf.public_key(), conf.ssh().private_key_file
+    if not public:
+        yield Warning(
+            "PUBLIC_KEY is empty: people adding a server cannot be told which key to "
+            "put there.",
+            hint=f"Make a pair of keys with {_KEYGEN} {private_file} and copy "
+            f"{private_file}.pub to PUBLIC_KEY in the local settings.",
+            id="herds.W001",
+        )
+    elif not _is_public_key(public):
+        yield Error(
+            "PUBLIC_KEY is no SSH public key; it is shown to everybody who adds a "
+            "server.",
+            hint=f"Copy the one line of {private_file}.pub.",
+            id="herds.E006",
+        )
+    elif _is_of_another_pair(public, Path(f"{private_file}.pub")):
+        yield Warning(
+            f"PUBLIC_KEY is not the public half of {private_file}: hosts that are "
+            "given it will refuse this service.",
+            hint=f"Copy the one line of {private_file}.pub.",
+            id="herds.W002",
+        )
+
+
+def _is_public_key(line: str) -> bool:
+    """Tell whether a line is a public key: type, base64 beginning with it, comment.
+
+    Source: RFC 4253 section 6.6.
+    """
+    type_, _, rest = line.partition(" ")
+    try:
+        blob = base64.b64decode(rest.split(" ")[0], validate=True)
+    except binascii.Error:
+        return False
+    return blob[4:].startswith(type_.encode()) and len(type_) == int.from_bytes(
+        blob[:4]
+    )
+
+
+def _is_of_another_pair(public: str, file: Path) -> bool:
+    """Tell whether the file beside the private key holds another public key."""
+    try:
+        beside = file.read_text(errors="replace").split()
+    except OSError:
+        return False
+    return beside[:2] != public.split()[:2]

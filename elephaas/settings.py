@@ -177,9 +177,10 @@ STORAGES = globals().get("STORAGES") or {
 }
 
 # While debugging on one's own machine, sessions need some key that stays the same
-# over restarts. Everywhere else an empty key is refused (see herds/checks.py).
+# over restarts. Everywhere else this one is refused (see herds/checks.py).
+DEBUGGING_KEY = "only-for-debugging-on-ones-own-machine-never-for-a-service"
 if DEBUG and not SECRET_KEY:
-    SECRET_KEY = "only-for-debugging-on-ones-own-machine-never-for-a-service"  # noqa: S105
+    SECRET_KEY = DEBUGGING_KEY
 
 for _database in DATABASES.values():
     _database.setdefault("CONN_MAX_AGE", 600)

@@ -12,6 +12,8 @@
     ├── OutcomeUnknown        the connection was lost while a command ran
     ├── OperationCancelled    a person asked to stop
     ├── PreconditionFailed    what has to be true before acting is not true
+    │   ├── NotAllowed        this person lacks the permission
+    │   └── PlanOutdated      the plan cannot be confirmed any more
     └── NotObserved           a state that was awaited did not come by its deadline
 
 An error crosses threads, processes and the audit trail, so all of them can be pickled
@@ -129,17 +131,26 @@ class HostKeyChanged(ElephaasError):
 
 
 class LoginRefused(ElephaasError):
-    """The host is there, but does not let this user in; nothing was run."""
+    """The host is there, but does not let this user in; nothing was run.
 
-    def __init__(self, host: str, user: str, *, hint: str = "") -> None:
+    ``reason`` is a phrase without a full stop, for what the host did other than
+    refusing the key: "it closed the connection".
+    """
+
+    def __init__(
+        self, host: str, user: str, *, reason: str = "", hint: str = ""
+    ) -> None:
+        why = f" ({reason})" if reason else ""
         super().__init__(
-            f"{host} refused the SSH login of user {user} with this service's key.",
+            f"{host} refused the SSH login of user {user} with this service's key"
+            f"{why}.",
             host=host,
             hint=hint
             or f"Check that user {user} exists on {host} and that its "
             "~/.ssh/authorized_keys holds this service's public key.",
         )
         self.user = user
+        self.reason = reason
 
 
 class CommandFailed(ElephaasError):
@@ -245,6 +256,14 @@ class OperationCancelled(ElephaasError):
 
 class PreconditionFailed(ElephaasError):
     """What has to be true before acting is not true; nothing was changed."""
+
+
+class NotAllowed(PreconditionFailed):
+    """This person lacks the permission; nothing was changed."""
+
+
+class PlanOutdated(PreconditionFailed):
+    """The plan was confirmed, discarded or left too long; nothing was changed."""
 
 
 class NotObserved(ElephaasError):

@@ -168,6 +168,9 @@ class OperationJob(models.Model):
     operation = models.ForeignKey(Operation, models.CASCADE, related_name="jobs")
     herd_key = models.CharField(max_length=40)
     queue_id = models.BigIntegerField(null=True, help_text="Number in the queue.")
+    worker = models.ForeignKey(
+        Worker, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     is_done = models.BooleanField(default=False)
 
     class Meta:

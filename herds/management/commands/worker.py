@@ -1,0 +1,40 @@
+"""``manage.py worker``: execute operations until told to end."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from herds import conf
+from herds.operations.worker import WorkerProcess
+
+
+class Command(BaseCommand):
+    """Run one worker in the foreground; several may run, on several hosts."""
+
+    help = (
+        "Execute operations until told to end (SIGINT or SIGTERM): what has begun is "
+        "finished, what has not is left to other workers."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--threads",
+            type=int,
+            default=None,
+            help="herds to work on at once (default: OPERATIONS['WORKER_THREADS'])",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        threads = options["threads"] or conf.operations().worker_threads
+        if threads < 1:
+            raise CommandError("A worker needs at least one thread.")
+        self.stdout.write(f"Worker started; it works on {threads} herds at once.")
+        if not WorkerProcess(threads=threads).run():
+            raise CommandError(
+                "The worker was silent for so long that it was declared lost. Its "
+                "targets are marked as interrupted; start a worker and resume them."
+            )
+        self.stdout.write("Worker ended.")

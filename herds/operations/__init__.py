@@ -1,0 +1,1 @@
+"""The engine: plan, confirm, queue, run, cancel, resume."""

@@ -1,0 +1,95 @@
+"""Hands herds to the queue, a few at a time, and closes an operation at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from django.db import transaction
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from herds.domain.states import (
+    ACTIVE_OPERATIONS,
+    ACTIVE_TARGETS,
+    GOOD_TARGETS,
+    OperationState,
+    TargetState,
+    summarise,
+)
+from herds.models import Operation, OperationJob
+
+from . import registry
+
+TASK = "herds.run_herd"
+QUEUE = "operations"
+
+
+def settle(operation: Operation) -> None:
+    """Bring an operation forward: close it, or queue herds up to its concurrency.
+
+    Args:
+        operation: its row locked by the caller, inside a transaction.
+    """
+    states = Counter(operation.targets.values_list("state", flat=True))
+    if not any(states[state] for state in ACTIVE_TARGETS):
+        _close(operation, states)
+        return
+    handed_out = operation.jobs.filter(queue_id__isnull=False, is_done=False).count()
+    room = operation.concurrency - handed_out
+    if room <= 0:
+        return
+    waiting = operation.jobs.filter(queue_id__isnull=True, is_done=False)
+    for job in waiting.order_by("job_id")[:room]:
+        job.queue_id = app.configure_task(TASK, queue=QUEUE, lock=job.herd_key).defer(
+            operation_id=operation.pk, herd_key=job.herd_key
+        )
+        job.save(update_fields=["queue_id"])
+
+
+def settle_by_number(operation_id: int) -> None:
+    """Lock an operation, then ``settle`` it; one that is gone is left alone."""
+    with transaction.atomic():
+        operation = (
+            Operation.objects.select_for_update().filter(pk=operation_id).first()
+        )
+        if operation is not None and operation.state in ACTIVE_OPERATIONS:
+            settle(operation)
+
+
+def drop_waiting(operation: Operation, outcome: str) -> None:
+    """Cancel the targets that nobody has begun, with the reason."""
+    operation.targets.filter(state=TargetState.QUEUED).update(
+        state=TargetState.CANCELLED, outcome=outcome, finished_at=timezone.now()
+    )
+    OperationJob.objects.filter(operation=operation, queue_id__isnull=True).update(
+        is_done=True
+    )
+
+
+def _close(operation: Operation, states: Counter[str]) -> None:
+    final = [TargetState(state) for state in states.elements()]
+    operation.state = summarise(final)
+    operation.outcome = _outcome(operation, states)
+    operation.finished_at = timezone.now()
+    operation.save(update_fields=["state", "outcome", "finished_at"])
+
+
+def _outcome(operation: Operation, states: Counter[str]) -> str:
+    """Say in a sentence how an operation ended, for all of its targets together."""
+    total = sum(states.values())
+    good = sum(states[state] for state in GOOD_TARGETS)
+    past = registry.get(operation.action).past
+    if operation.state == OperationState.SUCCEEDED:
+        whole = "The instance was" if total == 1 else f"All {total:,} instances were"
+        return f"{whole} {past}."
+    parts = [f"{good:,} of {total:,} {past}"]
+    parts += [
+        f"{states[state]:,} {state.value}"
+        for state in TargetState
+        if states[state] and state not in GOOD_TARGETS
+    ]
+    hint = {
+        OperationState.INTERRUPTED: " Resume to go on.",
+        OperationState.CANCELLED: "",
+    }.get(OperationState(operation.state), " Read why below, then retry those.")
+    return f"{'; '.join(parts)}.{hint}"

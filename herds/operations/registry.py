@@ -1,0 +1,45 @@
+"""Which actions there are: ours, and those that other applications add."""
+
+from __future__ import annotations
+
+from herds.errors import PreconditionFailed
+from herds.services.actions import Action
+from herds.services.refresh import REFRESH
+from herds.services.reload import RELOAD
+from herds.services.restart import RESTART
+from herds.services.start import START
+from herds.services.stop import STOP
+
+_ACTIONS: dict[str, Action] = {
+    action.name: action for action in (START, STOP, RESTART, RELOAD, REFRESH)
+}
+
+
+def register(action: Action) -> None:
+    """Add an action of another application, from its ``AppConfig.ready``.
+
+    Raises:
+        ValueError: the name is taken by another action.
+    """
+    if _ACTIONS.setdefault(action.name, action) is not action:
+        raise ValueError(f"an action named {action.name!r} exists already")
+
+
+def all_actions() -> tuple[Action, ...]:
+    """Give every action, in the order of the menus."""
+    return tuple(_ACTIONS.values())
+
+
+def get(name: str) -> Action:
+    """Find an action by its name.
+
+    Raises:
+        PreconditionFailed: there is none.
+    """
+    try:
+        return _ACTIONS[name]
+    except KeyError:
+        raise PreconditionFailed(
+            f"There is no action {name!r}.",
+            hint=f"Known are {', '.join(_ACTIONS)}.",
+        ) from None

@@ -1,0 +1,399 @@
+"""What people ask of the engine: plan, confirm, cancel, retry, resume, discard."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from herds import conf
+from herds.domain.plan import PlannedTarget, Verdict
+from herds.domain.states import (
+    ACTIVE_OPERATIONS,
+    RETRYABLE_TARGETS,
+    OperationState,
+    TargetState,
+)
+from herds.errors import NotAllowed, PlanOutdated, PreconditionFailed
+from herds.models import Instance, Operation, OperationJob, OperationTarget
+from herds.services.actions import Action
+from herds.services.history import record_request
+from herds.services.lifecycle import facts_of
+
+from . import dispatch, registry
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requester:
+    """Who asks, and from where.
+
+    Without a user it is somebody at the terminal of the service itself, who could
+    do everything there anyway.
+    """
+
+    name: str
+    source: str  # "admin" or "terminal"
+    user: AbstractUser | None = None
+
+    def may(self, permission: str) -> bool:
+        """Tell whether this person has a permission, such as herds.stop_instance."""
+        return self.user is None or self.user.has_perm(permission)
+
+    def require(self, permission: str, verb: str) -> None:
+        """Refuse who lacks a permission.
+
+        Raises:
+            NotAllowed: with the permission that is missing.
+        """
+        if not self.may(permission):
+            raise NotAllowed(
+                f"{self.name} may not {verb.lower()} ({permission} is missing).",
+                hint="Ask an administrator for the permission.",
+            )
+
+
+def draft(
+    action_name: str,
+    instance_ids: Iterable[int],
+    requester: Requester,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    retry_of: Operation | None = None,
+) -> Operation:
+    """Write the plan of an action for the chosen instances; nothing is run.
+
+    Returns:
+        The operation, planned, with a target for every instance that exists.
+
+    Raises:
+        NotAllowed: the person lacks the action's permission.
+        PreconditionFailed: no such action, or no instance was chosen.
+    """
+    action = registry.get(action_name)
+    requester.require(action.permission, action.verb)
+    members = list(
+        Instance.objects.filter(pk__in=list(instance_ids))
+        .select_related("herd__environment", "server")
+        .order_by("herd__environment__env_name", "herd__herd_name", "server__hostname")
+    )
+    if not members:
+        raise PreconditionFailed(
+            "No instance was chosen.", hint="Tick at least one, then choose again."
+        )
+    planned = _plan_by_herd(action, members)
+    with transaction.atomic():
+        operation = Operation.objects.create(
+            action=action.name,
+            headline=_headline(action, members),
+            afterwards=action.afterwards,
+            requested_by=requester.user,
+            requested_by_name=requester.name,
+            source=requester.source,
+            parameters=dict(parameters or {}),
+            concurrency=conf.operations().concurrency,
+            expires_at=timezone.now()
+            + timedelta(seconds=conf.operations().plan_lifetime),
+            retry_of=retry_of,
+        )
+        OperationTarget.objects.bulk_create(
+            [
+                _target(operation, position, member, plan)
+                for position, (member, plan) in enumerate(planned)
+            ],
+            batch_size=1000,
+        )
+    return operation
+
+
+def _plan_by_herd(
+    action: Action, members: Sequence[Instance]
+) -> list[tuple[Instance, PlannedTarget]]:
+    herds: dict[int, list[Instance]] = defaultdict(list)
+    for member in members:
+        herds[member.herd_id].append(member)
+    return [
+        pair
+        for chosen in herds.values()
+        for pair in zip(chosen, action.plan(chosen), strict=True)
+    ]
+
+
+def _target(
+    operation: Operation, position: int, member: Instance, plan: PlannedTarget
+) -> OperationTarget:
+    environment = member.herd.environment
+    return OperationTarget(
+        operation=operation,
+        position=position,
+        wave=plan.wave,
+        herd=member.herd,
+        instance=member,
+        herd_key=f"herd:{member.herd_id}",
+        herd_name=member.herd.herd_name,
+        environment_name=environment.env_name if environment else "",
+        hostname=member.server.hostname,
+        plan=plan.as_json(),
+        state=TargetState.REFUSED if plan.refusal else TargetState.PLANNED,
+        outcome=plan.refusal,
+    )
+
+
+def _headline(action: Action, members: Sequence[Instance]) -> str:
+    herds = len({member.herd_id for member in members})
+    names = sorted(
+        {
+            member.herd.environment.env_name
+            for member in members
+            if member.herd.environment
+        }
+    )
+    where = f" in {_listed(names)}" if names else ""
+    return (
+        f"{action.verb} {counted(len(members), 'instance')} "
+        f"of {counted(herds, 'herd')}{where}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: 1 herd, 2 herds."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def confirm(
+    operation_id: int,
+    requester: Requester,
+    *,
+    reason: str = "",
+    stop_at_first_failure: bool = False,
+    acknowledged: bool = False,
+) -> Operation:
+    """Turn a plan into a running operation.
+
+    Targets that are gone or have changed since the plan was written are refused,
+    each with what changed; the others go.
+
+    Raises:
+        NotAllowed: the person lacks the action's permission.
+        PlanOutdated: it was confirmed or discarded already, or left too long.
+        PreconditionFailed: it has warnings that nobody acknowledged.
+    """
+    with transaction.atomic():
+        operation = _locked(operation_id)
+        action = registry.get(operation.action)
+        requester.require(action.permission, action.verb)
+        _refuse_outdated(operation)
+        targets = list(operation.targets.filter(state=TargetState.PLANNED))
+        if not acknowledged and any(map(_warns, targets)):
+            raise PreconditionFailed(
+                "The plan has warnings that nobody has acknowledged.",
+                hint="Read them, tick that you have, then confirm again.",
+            )
+        _refuse_changed(targets)
+        operation.state = OperationState.QUEUED
+        operation.reason = reason.strip()[:2000]
+        operation.stop_at_first_failure = stop_at_first_failure
+        operation.confirmed_at = timezone.now()
+        operation.save()
+        _queue(operation, TargetState.PLANNED)
+        record_request(operation, action.verb)
+        dispatch.settle(operation)
+    return operation
+
+
+def _refuse_outdated(operation: Operation) -> None:
+    if operation.state != OperationState.PLANNED:
+        raise PlanOutdated(
+            f"Operation {operation.pk} is {operation.state} and cannot be "
+            "confirmed again.",
+            hint="Open it to see what it did.",
+        )
+    if operation.expires_at < timezone.now():
+        raise PlanOutdated(
+            f"The plan of operation {operation.pk} was made at "
+            f"{operation.created_at:%Y-%m-%d %H:%M} UTC and is too old to act on.",
+            hint="Plan it again: what is true may have changed.",
+        )
+
+
+def _warns(target: OperationTarget) -> bool:
+    return any(check["verdict"] == Verdict.WARN for check in target.plan["checks"])
+
+
+def _refuse_changed(targets: Sequence[OperationTarget]) -> None:
+    """Refuse the targets whose facts are no longer those of the plan."""
+    members = Instance.objects.select_related("herd", "server").in_bulk(
+        [target.instance_id for target in targets if target.instance_id]
+    )
+    changed = []
+    for target in targets:
+        member = members.get(target.instance_id or 0)
+        if member is None:
+            target.outcome = (
+                f"{target.herd_name} on {target.hostname} was deleted from the "
+                "inventory since the plan; nothing was done to it."
+            )
+        elif facts_of(member) != target.plan["facts"]:
+            target.outcome = (
+                f"{target.herd_name} on {target.hostname} has changed since the plan "
+                f"({_difference(target.plan['facts'], facts_of(member))}); nothing "
+                "was done to it. Plan it again."
+            )
+        else:
+            continue
+        target.state = TargetState.REFUSED
+        changed.append(target)
+    OperationTarget.objects.bulk_update(changed, ["state", "outcome"], batch_size=500)
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if before.get("primary") != now.get("primary"):
+        return "it is a primary now" if now["primary"] else "it is a replica now"
+    return ", ".join(
+        f"{name.replace('_', ' ')} was {before.get(name)}, is {value}"
+        for name, value in now.items()
+        if before.get(name) != value
+    )
+
+
+def _queue(operation: Operation, state: TargetState) -> None:
+    """Queue the targets of a state, a job for each herd among them."""
+    waiting = operation.targets.filter(state=state)
+    keys = sorted(set(waiting.values_list("herd_key", flat=True)))
+    waiting.update(
+        state=TargetState.QUEUED, finished_at=None, outcome="", detail="", worker=None
+    )
+    OperationJob.objects.bulk_create(
+        [OperationJob(operation=operation, herd_key=key) for key in keys],
+        update_conflicts=True,
+        unique_fields=["operation", "herd_key"],
+        update_fields=["queue_id", "is_done"],
+    )
+
+
+def cancel(operation_id: int, requester: Requester) -> Operation:
+    """Ask a running operation to stop: what has not begun is dropped.
+
+    Targets that are being worked on come to a safe end first.
+
+    Raises:
+        NotAllowed: it is somebody else's, and the person may not cancel those.
+        PreconditionFailed: it has ended already.
+    """
+    with transaction.atomic():
+        operation = _locked(operation_id)
+        if operation.requested_by_id is None or (
+            requester.user is None or operation.requested_by_id != requester.user.pk
+        ):
+            requester.require("herds.cancel_operation", "cancel other people's work")
+        if operation.state not in ACTIVE_OPERATIONS:
+            raise PreconditionFailed(
+                f"Operation {operation.pk} has ended already ({operation.state})."
+            )
+        operation.cancel_requested_at = timezone.now()
+        operation.cancel_requested_by_name = requester.name
+        operation.state = OperationState.CANCELLING
+        operation.save()
+        dispatch.drop_waiting(operation, f"Not begun; cancelled by {requester.name}.")
+        operation.targets.filter(state=TargetState.RUNNING).update(
+            state=TargetState.CANCELLING
+        )
+        dispatch.settle(operation)
+    return operation
+
+
+def retry(operation_id: int, requester: Requester) -> Operation:
+    """Plan the targets that did not succeed once more, as a new operation.
+
+    Raises:
+        NotAllowed: the person lacks the action's permission.
+        PreconditionFailed: it still runs, or nothing of it failed.
+    """
+    operation = _found(operation_id)
+    if operation.state in ACTIVE_OPERATIONS:
+        raise PreconditionFailed(
+            f"Operation {operation.pk} still runs.", hint="Wait for its end."
+        )
+    again = operation.targets.filter(
+        state__in=RETRYABLE_TARGETS, instance__isnull=False
+    ).values_list("instance_id", flat=True)
+    if not again:
+        raise PreconditionFailed(
+            f"Operation {operation.pk} has no target left to try again."
+        )
+    return draft(
+        operation.action,
+        [number for number in again if number is not None],
+        requester,
+        operation.parameters,
+        retry_of=operation,
+    )
+
+
+def resume(operation_id: int, requester: Requester) -> Operation:
+    """Go on with the targets whose worker was lost.
+
+    What is true is looked at first; what was done already is not done again.
+
+    Raises:
+        NotAllowed: the person lacks the action's permission.
+        PreconditionFailed: nothing of it is interrupted.
+    """
+    with transaction.atomic():
+        operation = _locked(operation_id)
+        action = registry.get(operation.action)
+        requester.require(action.permission, action.verb)
+        interrupted = operation.targets.filter(state=TargetState.INTERRUPTED)
+        if not interrupted.exists():
+            raise PreconditionFailed(
+                f"Operation {operation.pk} has no interrupted target."
+            )
+        operation.state = OperationState.RUNNING
+        operation.finished_at = None
+        operation.outcome = ""
+        operation.save()
+        _queue(operation, TargetState.INTERRUPTED)
+        dispatch.settle(operation)
+    return operation
+
+
+def discard(operation_id: int, requester: Requester) -> None:
+    """Put away a plan that nobody confirmed.
+
+    Raises:
+        NotAllowed: it is somebody else's, and the person may not cancel those.
+        PlanOutdated: it is no plan any more.
+    """
+    with transaction.atomic():
+        operation = _locked(operation_id)
+        if requester.user is not None and operation.requested_by != requester.user:
+            requester.require("herds.cancel_operation", "discard other people's plans")
+        if operation.state != OperationState.PLANNED:
+            raise PlanOutdated(f"Operation {operation.pk} is {operation.state}.")
+        operation.delete()
+
+
+def _locked(operation_id: int) -> Operation:
+    operation = Operation.objects.select_for_update().filter(pk=operation_id).first()
+    return _or_refuse(operation, operation_id)
+
+
+def _found(operation_id: int) -> Operation:
+    return _or_refuse(Operation.objects.filter(pk=operation_id).first(), operation_id)
+
+
+def _or_refuse(operation: Operation | None, operation_id: int) -> Operation:
+    if operation is None:
+        raise PreconditionFailed(f"There is no operation {operation_id}.")
+    return operation

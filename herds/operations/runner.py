@@ -1,0 +1,318 @@
+"""Runs the targets of one herd: wave after wave, each target to its outcome."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from herds.domain.clock import Clock
+from herds.domain.cluster import Observation
+from herds.domain.states import OperationState, TargetState
+from herds.errors import (
+    CommandTimedOut,
+    ElephaasError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    LoginRefused,
+    OperationCancelled,
+    OutcomeUnknown,
+)
+from herds.models import Operation, OperationJob, OperationStep, OperationTarget
+from herds.services.actions import Action
+from herds.services.recording import Sighting, Unseen, record_sightings
+from herds.services.target import Target
+from herds.services.toolbox import Toolbox
+
+from . import dispatch, registry
+from .journal import Disowned, Journal, TargetEnded
+from .patience import patiently
+from .story import Dropped, Story
+
+logger = logging.getLogger(__name__)
+
+_NOTHING_KNOWN = (
+    CommandTimedOut,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    LoginRefused,
+    OutcomeUnknown,
+)
+"""Errors after which the state of the instance is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """What a worker gives every herd it works on.
+
+    Attributes:
+        worker_id: whose work it is.
+        journal: where the story is told.
+        toolbox: makes the clusters.
+        clock: where time comes from.
+        pool: threads for the targets of a wave.
+        stopping: set when the worker is to end: what has begun is finished, what
+            has not is handed back.
+        cancellations: gives the event that is set when an operation is cancelled.
+    """
+
+    worker_id: uuid.UUID
+    journal: Journal
+    toolbox: Toolbox
+    clock: Clock
+    pool: ThreadPoolExecutor
+    stopping: threading.Event
+    cancellations: Cancellations
+
+
+class Cancellations:
+    """Which operations this worker works on, and which of them were cancelled."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, threading.Event] = {}
+        self._users: dict[int, int] = defaultdict(int)
+        self._lock = threading.Lock()
+
+    def join(self, operation_id: int) -> threading.Event:
+        """Begin to work on an operation."""
+        with self._lock:
+            self._users[operation_id] += 1
+            return self._events.setdefault(operation_id, threading.Event())
+
+    def leave(self, operation_id: int) -> None:
+        """End to work on an operation."""
+        with self._lock:
+            self._users[operation_id] -= 1
+            if not self._users[operation_id]:
+                del self._users[operation_id], self._events[operation_id]
+
+    def look(self) -> None:
+        """See which of the operations worked on were cancelled."""
+        with self._lock:
+            working = [
+                number for number, event in self._events.items() if not event.is_set()
+            ]
+        if not working:
+            return
+        cancelled = Operation.objects.filter(
+            pk__in=working, cancel_requested_at__isnull=False
+        ).values_list("pk", flat=True)
+        with self._lock:
+            for number in cancelled:
+                if number in self._events:
+                    self._events[number].set()
+
+
+@dataclass(kw_only=True)
+class _HerdRun:
+    """One herd of one operation while it is worked on."""
+
+    operation: Operation
+    action: Action
+    crew: Crew
+    cancelled: threading.Event
+    earlier: Mapping[int, Mapping[str, Mapping[str, Any]]]
+    sightings: dict[int, Sighting] = field(default_factory=dict)
+
+
+def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
+    """Work on what is queued of one herd, and hand the operation on.
+
+    Returns early, leaving the rest queued for another worker, when this worker is
+    to stop; and silently when it was declared lost.
+    """
+    cancelled = crew.cancellations.join(operation_id)
+    try:
+        claimed = patiently(lambda: _claim(operation_id, herd_key, crew), crew.stopping)
+        if claimed is not None:
+            operation, targets = claimed
+            run = _HerdRun(
+                operation=operation,
+                action=registry.get(operation.action),
+                crew=crew,
+                cancelled=cancelled,
+                earlier=_earlier(targets),
+            )
+            _run_waves(run, targets)
+        patiently(lambda: _hand_on(operation_id, herd_key), crew.stopping)
+    except Disowned:
+        logger.warning("Operation %s was taken from this worker", operation_id)
+    finally:
+        crew.cancellations.leave(operation_id)
+
+
+def _claim(
+    operation_id: int, herd_key: str, crew: Crew
+) -> tuple[Operation, list[OperationTarget]] | None:
+    """Make the queued targets of a herd this worker's own."""
+    with transaction.atomic():
+        operation = (
+            Operation.objects.select_for_update().filter(pk=operation_id).first()
+        )
+        if operation is None:
+            return None
+        targets = list(
+            operation.targets.select_for_update(of=("self",))
+            .filter(herd_key=herd_key, state=TargetState.QUEUED)
+            .select_related("instance__server", "instance__herd__environment")
+            .order_by("wave", "position")
+        )
+        if not targets:
+            return None
+        for target in targets:
+            target.attempt += 1
+            target.worker_id = crew.worker_id
+        OperationTarget.objects.bulk_update(targets, ["attempt", "worker"])
+        OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
+            worker=crew.worker_id
+        )
+        if operation.state == OperationState.QUEUED:
+            operation.state = OperationState.RUNNING
+        operation.started_at = operation.started_at or timezone.now()
+        operation.save(update_fields=["state", "started_at"])
+    return operation, targets
+
+
+def _earlier(
+    targets: Sequence[OperationTarget],
+) -> Mapping[int, Mapping[str, Mapping[str, Any]]]:
+    """Give what earlier attempts saw in each step, the first sight of it."""
+    again = [target.pk for target in targets if target.attempt > 1]
+    seen: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    if again:
+        steps = OperationStep.objects.filter(target__in=again).exclude(evidence={})
+        for step in steps.order_by("target", "attempt", "number"):
+            seen[step.target_id].setdefault(step.name, step.evidence)
+    return seen
+
+
+def _hand_on(operation_id: int, herd_key: str) -> None:
+    """Give the herd's job back if targets are left in it, and settle the operation."""
+    with transaction.atomic():
+        operation = (
+            Operation.objects.select_for_update().filter(pk=operation_id).first()
+        )
+        if operation is None:
+            return
+        left = operation.targets.filter(herd_key=herd_key, state=TargetState.QUEUED)
+        OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
+            worker=None,
+            **({"queue_id": None} if left.exists() else {"is_done": True}),
+        )
+    dispatch.settle_by_number(operation_id)
+
+
+def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
+    herd_id = targets[0].herd_id
+    for _, wave in groupby(targets, key=lambda target: target.wave):
+        if run.crew.stopping.is_set():
+            return
+        states = _run_wave(run, list(wave))
+        if herd_id is not None and run.sightings:
+            sightings, run.sightings = run.sightings, {}
+            patiently(
+                lambda seen=sightings: record_sightings(herd_id, seen),  # type: ignore[misc]
+                run.crew.stopping,
+            )
+        if TargetState.FAILED in states and run.operation.stop_at_first_failure:
+            patiently(lambda: _drop_rest(run.operation.pk), run.crew.stopping)
+
+
+def _drop_rest(operation_id: int) -> None:
+    with transaction.atomic():
+        operation = Operation.objects.select_for_update().get(pk=operation_id)
+        dispatch.drop_waiting(
+            operation,
+            "Not begun; another target failed, and the request was to stop then.",
+        )
+
+
+def _run_wave(run: _HerdRun, wave: Sequence[OperationTarget]) -> list[TargetState]:
+    if len(wave) == 1:
+        return [_run_target(run, wave[0])]
+    running: list[Future[TargetState]] = [
+        run.crew.pool.submit(_run_target, run, target) for target in wave
+    ]
+    return [each.result() for each in running]
+
+
+def _run_target(run: _HerdRun, target: OperationTarget) -> TargetState:
+    """Work on one target and write down how it ended."""
+    if run.crew.stopping.is_set() or run.cancelled.is_set():
+        return TargetState.QUEUED
+    detail = ""
+    try:
+        outcome, state = _carry_out(run, target), TargetState.SUCCEEDED
+    except Dropped:
+        return TargetState.CANCELLED
+    except Disowned:
+        raise
+    except OperationCancelled as stopped:
+        outcome, state = stopped.sentence(), TargetState.CANCELLED
+    except ElephaasError as error:
+        outcome, state, detail = error.sentence(), TargetState.FAILED, error.output
+        if isinstance(error, _NOTHING_KNOWN) and target.instance_id is not None:
+            run.sightings[target.instance_id] = Unseen(
+                at=run.crew.clock.now(), why=error.message
+            )
+    except Exception as bug:
+        logger.exception("Target %s ended in an error of the program", target.pk)
+        outcome = (
+            f"The program itself failed while it worked on {target.hostname} "
+            f"({type(bug).__name__}). What is true there now is not known; refresh it."
+        )
+        state, detail = TargetState.FAILED, traceback.format_exc()
+    run.crew.journal.write(
+        TargetEnded(
+            target_id=target.pk,
+            attempt=target.attempt,
+            state=state,
+            outcome=outcome,
+            detail=detail,
+            at=run.crew.clock.now(),
+        )
+    )
+    return state
+
+
+def _carry_out(run: _HerdRun, row: OperationTarget) -> str:
+    instance = row.instance
+    if instance is None:
+        raise ElephaasError(
+            f"{row.herd_name} on {row.hostname} is no longer in the inventory; "
+            "nothing was done to it."
+        )
+
+    def record(seen: Observation) -> None:
+        run.sightings[instance.pk] = seen
+
+    crew = run.crew
+    return run.action.run(
+        Target(
+            cluster=crew.toolbox.cluster(instance),
+            steps=Story(
+                target_id=row.pk,
+                attempt=row.attempt,
+                worker_id=crew.worker_id,
+                journal=crew.journal,
+                clock=crew.clock,
+                cancelled=run.cancelled,
+                earlier=run.earlier.get(row.pk, {}),
+            ),
+            clock=crew.clock,
+            record=record,
+            patience=crew.toolbox.patience,
+        )
+    )

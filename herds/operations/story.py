@@ -1,0 +1,187 @@
+"""Tells the story of one target to the journal, and stops it where asked to."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from herds.domain.clock import Clock
+from herds.domain.cluster import Observation
+from herds.domain.states import StepState
+from herds.errors import (
+    CommandTimedOut,
+    ElephaasError,
+    OperationCancelled,
+    OutcomeUnknown,
+)
+from herds.postgres.cluster import Acted
+from herds.services.steps import Step
+
+from .journal import Journal, OutputPrinted, Record, StepBegun, StepEnded, TargetBegun
+
+CHUNK = 64 * 1024  # characters of output kept in a row
+
+
+class Dropped(Exception):
+    """The target was cancelled before it began; there is nothing to tell."""
+
+
+class Story:
+    """The steps of one target in one attempt."""
+
+    def __init__(
+        self,
+        *,
+        target_id: int,
+        attempt: int,
+        worker_id: uuid.UUID,
+        journal: Journal,
+        clock: Clock,
+        cancelled: threading.Event,
+        earlier: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self._target_id = target_id
+        self._attempt = attempt
+        self._worker_id = worker_id
+        self._journal = journal
+        self._clock = clock
+        self._cancelled = cancelled
+        self._earlier = earlier
+        self._number = 0
+        self._finishes = False
+
+    def earlier(self, name: str) -> Mapping[str, Any] | None:
+        """Give the evidence of this step from an earlier, interrupted attempt."""
+        return self._earlier.get(name)
+
+    def must_finish(self) -> None:
+        """Declare that from here on a request to cancel comes too late."""
+        self._finishes = True
+
+    @contextmanager
+    def step(self, name: str, words: str) -> Iterator[Step]:
+        """Begin a step; see ``herds.services.steps.Steps.step``.
+
+        Raises:
+            Dropped: somebody cancelled the target before its first step.
+        """
+        if self._cancelled.is_set() and not self._finishes:
+            raise Dropped if self._number == 0 else self._stopped()
+        self._number += 1
+        step = _Telling(uuid.uuid4())
+        self._begin(step.step_id, name, words)
+        try:
+            yield step
+        except (CommandTimedOut, OutcomeUnknown) as unclear:
+            self._end(step, StepState.UNKNOWN, unclear)
+            raise
+        except BaseException as error:
+            self._end(step, StepState.FAILED, error)
+            raise
+        self._end(step, StepState.SKIPPED if step.skipped else StepState.SUCCEEDED)
+
+    def _stopped(self) -> ElephaasError:
+        return OperationCancelled(
+            "Cancelled between two steps; what the steps before did stays done."
+        )
+
+    def _begin(self, step_id: uuid.UUID, name: str, words: str) -> None:
+        now = self._clock.now()
+        begun = StepBegun(
+            step_id=step_id,
+            target_id=self._target_id,
+            attempt=self._attempt,
+            number=self._number,
+            name=name,
+            words=words,
+            at=now,
+        )
+        if self._number > 1:
+            self._journal.write(begun)
+            return
+        target = TargetBegun(
+            target_id=self._target_id,
+            attempt=self._attempt,
+            worker_id=self._worker_id,
+            at=now,
+        )
+        if not self._journal.write(target, begun)[0]:
+            raise Dropped
+
+    def _end(
+        self, step: _Telling, state: StepState, error: BaseException | None = None
+    ) -> None:
+        # The next step's intent, or the target's end, waits for this record too:
+        # the journal keeps the order, so nobody needs to wait here.
+        self._journal.hand_in(*step.records(state, self._clock.now(), error))
+
+
+class _Telling:
+    """What one step has to tell until it ends."""
+
+    def __init__(self, step_id: uuid.UUID) -> None:
+        self.step_id = step_id
+        self.skipped = False
+        self._message = ""
+        self._command = ""
+        self._exit_status: int | None = None
+        self._evidence: dict[str, Any] = {}
+        self._output: list[tuple[str, str]] = []
+
+    def acted(self, acted: Acted) -> None:
+        self._command = acted.command
+        self._exit_status = acted.status
+        self._evidence = acted.seen.evidence()
+        self._print("stdout", acted.stdout)
+        self._print("stderr", acted.stderr)
+
+    def saw(self, seen: Observation) -> None:
+        self._evidence = seen.evidence()
+
+    def note(self, message: str) -> None:
+        self._message = f"{self._message} {message}".strip()
+
+    def skip(self, message: str) -> None:
+        self.skipped = True
+        self.note(message)
+
+    def _print(self, stream: str, text: str) -> None:
+        self._output += [
+            (stream, text[start : start + CHUNK])
+            for start in range(0, len(text), CHUNK)
+        ]
+
+    def records(
+        self, state: StepState, at: datetime, error: BaseException | None
+    ) -> list[Record]:
+        """Give the end of the step as records, output first."""
+        if isinstance(error, ElephaasError):
+            self.note(error.sentence())
+            self._command = self._command or error.command
+            if self._exit_status is None:
+                self._exit_status = error.status
+            if not self._output:
+                self._print("stderr", error.output)
+        elif error is not None:
+            self.note(f"{type(error).__name__}: {error}")
+        return [
+            *(
+                OutputPrinted(
+                    step_id=self.step_id, number=number, stream=stream, text=text
+                )
+                for number, (stream, text) in enumerate(self._output)
+            ),
+            StepEnded(
+                step_id=self.step_id,
+                state=state,
+                at=at,
+                command=self._command,
+                exit_status=self._exit_status,
+                evidence=self._evidence,
+                message=self._message,
+            ),
+        ]

@@ -1,0 +1,192 @@
+"""The process that executes operations: takes herds from the queue until told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from procrastinate import JobContext
+from procrastinate.contrib.django import DjangoApp, app
+
+from herds.domain.clock import SystemClock
+from herds.models import Worker
+from herds.services.toolbox import Toolbox
+
+from .dispatch import QUEUE, TASK
+from .journal import Journal
+from .patience import patiently
+from .reaper import reap, release
+from .runner import Cancellations, Crew, run_herd
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT = 2.0  # seconds
+_CANCEL_LOOK = 0.25  # seconds between looks for requests to cancel
+_REAP = 5.0  # seconds between looks for lost workers
+_TARGETS_A_HERD = 4  # threads for the targets of waves, for every herd at once
+_RECONNECT = 1.0  # seconds before the queue is listened to again
+
+
+class WorkerProcess:
+    """One worker: its identity, its threads, and the connections that it keeps."""
+
+    def __init__(self, *, threads: int) -> None:
+        """Prepare a worker that works on ``threads`` herds at once."""
+        clock = SystemClock()
+        self._threads = threads
+        self._worker_id = uuid.uuid4()
+        self._stopping = threading.Event()
+        self._disowned = threading.Event()
+        self._crew = Crew(
+            worker_id=self._worker_id,
+            journal=Journal(self._worker_id, on_disowned=self._give_up),
+            toolbox=Toolbox(clock),
+            clock=clock,
+            pool=ThreadPoolExecutor(
+                threads * _TARGETS_A_HERD, thread_name_prefix="target"
+            ),
+            stopping=self._stopping,
+            cancellations=Cancellations(),
+        )
+        self._listening: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, *, handle_signals: bool = True) -> bool:
+        """Work until ``stop`` or a signal; targets that have begun are finished.
+
+        Returns:
+            Whether the end was asked for; False where this worker was declared
+            lost and has to be started anew.
+        """
+        patiently(self._register, self._stopping)
+        self._crew.journal.start()
+        keeper = threading.Thread(target=self._keep_house, name="housekeeping")
+        keeper.start()
+        try:
+            asyncio.run(self._listen(handle_signals=handle_signals))
+        finally:
+            self._stopping.set()
+            keeper.join()
+            self._crew.pool.shutdown()
+            self._crew.journal.stop(give_up=True)
+            self._crew.toolbox.close()
+            self._sign_off()
+        return not self._disowned.is_set()
+
+    def stop(self) -> None:
+        """End after the targets that have begun; from any thread or a signal."""
+        self._stopping.set()
+        if self._loop is not None and self._listening is not None:
+            self._loop.call_soon_threadsafe(self._listening.cancel)
+
+    def _register(self) -> None:
+        Worker.objects.update_or_create(
+            pk=self._worker_id,
+            defaults={
+                "hostname": socket.gethostname(),
+                "pid": os.getpid(),
+                "concurrency": self._threads,
+            },
+        )
+
+    def _sign_off(self) -> None:
+        try:
+            with transaction.atomic():
+                worker = Worker.objects.filter(
+                    pk=self._worker_id, stopped_at__isnull=True
+                ).first()
+                if worker is not None:
+                    worker.stopped_at = timezone.now()
+                    worker.save(update_fields=["stopped_at"])
+                    release(worker)
+        except (OperationalError, InterfaceError) as away:
+            logger.warning("The worker could not sign off: %s", away)
+        finally:
+            connection.close()
+
+    def _give_up(self) -> None:
+        logger.error("This worker was declared lost and ends")
+        self._disowned.set()
+        self.stop()
+
+    async def _listen(self, *, handle_signals: bool) -> None:
+        """Take jobs from the queue; listen again after the database was away."""
+        self._loop = loop = asyncio.get_running_loop()
+        # Jobs run in the loop's default executor, which has only a handful of
+        # threads unless it is given one.
+        loop.set_default_executor(
+            ThreadPoolExecutor(self._threads + 2, thread_name_prefix="herd")
+        )
+        if handle_signals:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.stop)
+        while not self._stopping.is_set():
+            self._listening = asyncio.create_task(self._take_jobs())
+            try:
+                await self._listening
+            except asyncio.CancelledError:
+                continue
+            except Exception as away:
+                logger.warning("The queue cannot be listened to: %s", away)
+            if not self._stopping.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    self._listening = asyncio.create_task(asyncio.sleep(_RECONNECT))
+                    await self._listening
+
+    async def _take_jobs(self) -> None:
+        # An application of its own: the one of the web pages stays on Django's
+        # connection, so that jobs are deferred inside Django's transactions.
+        queue = DjangoApp(connector=app.connector.get_worker_connector())  # type: ignore[attr-defined]
+        queue.task(name=TASK, pass_context=True)(self._run_herd)
+        async with queue.open_async():
+            await queue.run_worker_async(
+                queues=[QUEUE],
+                concurrency=self._threads,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=1.0,
+                update_heartbeat_interval=HEARTBEAT,
+                delete_jobs="always",
+            )
+
+    def _run_herd(self, context: JobContext, operation_id: int, herd_key: str) -> None:
+        run_herd(operation_id, herd_key, self._crew)
+
+    def _keep_house(self) -> None:
+        """Beat, look for requests to cancel, and look for lost workers."""
+        clock = self._crew.clock
+        beaten = reaped = clock.monotonic()
+        seen_well = True
+        while not self._stopping.wait(_CANCEL_LOOK):
+            now = clock.monotonic()
+            try:
+                self._crew.cancellations.look()
+                if now - beaten >= HEARTBEAT:
+                    self._beat()
+                    beaten = now
+                if now - reaped >= _REAP:
+                    # After an outage every worker looks silent: give them a turn.
+                    if seen_well:
+                        reap()
+                    seen_well, reaped = True, now
+            except (OperationalError, InterfaceError) as away:
+                logger.warning("The metadata database is away: %s", away)
+                connection.close()
+                seen_well, reaped = False, now + 2 * _REAP
+        connection.close()
+
+    def _beat(self) -> None:
+        alive = Worker.objects.filter(
+            pk=self._worker_id, stopped_at__isnull=True
+        ).update(heartbeat_at=Now())
+        if not alive:
+            self._give_up()

@@ -1,0 +1,109 @@
+"""Keeps what was seen of a herd's members in the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from herds.domain.cluster import Observation
+from herds.models import Instance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """An attempt to see an instance that gave nothing: its state is unknown."""
+
+    at: datetime
+    why: str
+
+
+Sighting = Observation | Unseen
+
+_SEEN_FIELDS = [
+    "is_online",
+    "version",
+    "xlog_pos",
+    "master",
+    "observed_at",
+    "unreachable_since",
+    "unreachable_why",
+]
+
+
+def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
+    """Note what was seen of some members of one herd.
+
+    The upstream of a standby is the member that lists it among its followers; where
+    none was seen to, it keeps the recorded one, or gets the herd's one primary.
+
+    Args:
+        herd_id: the herd.
+        sightings: what was seen, by instance id; ids that are gone are passed over.
+    """
+    members = {
+        member.pk: member
+        for member in Instance.objects.filter(herd_id=herd_id).select_related(
+            "server", "herd"
+        )
+    }
+    seen = {
+        number: sighting
+        for number, sighting in sightings.items()
+        if number in members and isinstance(sighting, Observation)
+    }
+    for number, observation in seen.items():
+        _note(members[number], observation)
+    for number, observation in seen.items():
+        if observation.in_recovery is not None:
+            _note_upstream(members[number], observation, members, seen)
+    for number, sighting in sightings.items():
+        if number in members and isinstance(sighting, Unseen):
+            member = members[number]
+            member.unreachable_since = member.unreachable_since or sighting.at
+            member.unreachable_why = sighting.why
+    changed = [members[number] for number in sightings if number in members]
+    Instance.objects.bulk_update(changed, _SEEN_FIELDS)
+
+
+def _note(member: Instance, seen: Observation) -> None:
+    member.is_online = seen.is_running
+    member.observed_at = seen.observed_at
+    member.unreachable_since = None
+    member.unreachable_why = ""
+    if seen.position is not None:
+        member.xlog_pos = seen.position.position
+    # A stopped cluster tells its major version only: keep a fuller one that agrees.
+    if seen.version and not member.version.startswith(f"{seen.version}."):
+        member.version = seen.version[:20]
+
+
+def _note_upstream(
+    member: Instance,
+    seen: Observation,
+    members: Mapping[int, Instance],
+    sightings: Mapping[int, Observation],
+) -> None:
+    if not seen.in_recovery:
+        member.master = None
+        return
+    name = f"{member.herd.base_name}_{member.server.hostname.split('.')[0]}"
+    full = f"{member.herd.base_name}_{member.server.hostname}"
+    for number, other in sightings.items():
+        if number != member.pk and any(
+            follower.application_name in {name, full} for follower in other.followers
+        ):
+            member.master = members[number]
+            return
+    if member.master_id is None:
+        primaries = [
+            members[number]
+            for number, other in sightings.items()
+            if other.in_recovery is False
+        ] or [
+            other
+            for other in members.values()
+            if other.pk != member.pk and other.master_id is None
+        ]
+        if len(primaries) == 1:
+            member.master = primaries[0]

@@ -72,7 +72,7 @@ OPERATIONS: dict[str, Any] = {}
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "elephaas.apps.ElephaasAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -128,35 +128,38 @@ def exact(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def age_in_words(moment: datetime, now: datetime | None = None) -> str:
-    """Write how long ago a moment was: ``now``, ``4 s ago``, ``2 min ago``.
-
-    A moment of the near future, as clocks that differ a little produce, is now.
-    """
-    seconds = int(((now or timezone.now()) - moment).total_seconds())
-    if seconds < 1:
-        return "now"
+def duration_in_words(seconds: float) -> str:
+    """Write a length of time in its largest telling unit: ``4 s``, ``2 min``."""
+    whole = max(0, int(seconds))
     for unit, length, until in (
         ("s", 1, 90),
         ("min", 60, 90 * 60),
         ("h", 3600, 36 * 3600),
     ):
-        if seconds < until:
-            return f"{seconds // length} {unit} ago"
-    days = max(2, round(seconds / 86400))
-    return f"{days} days ago"
+        if whole < until:
+            return f"{whole // length} {unit}"
+    return f"{round(whole / 86400)} days"
+
+
+def age_in_words(moment: datetime, now: datetime | None = None) -> str:
+    """Write how long ago a moment was: ``now``, ``4 s ago``, ``2 min ago``.
+
+    A moment of the near future, as clocks that differ a little produce, is now.
+    """
+    seconds = _seconds_since(moment, now)
+    return "now" if seconds < 1 else f"{duration_in_words(seconds)} ago"
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> SafeString:
     """Mark how long ago a moment was, with the exact time in the title."""
     if moment is None:
         return mark_safe('<span class="ele-age">never</span>')
-    return format_html(
-        '<time class="ele-age" datetime="{}" title="{}">{}</time>',
-        moment.astimezone(UTC).isoformat(timespec="seconds"),
-        exact(moment),
-        age_in_words(moment, now),
-    )
+    return _time(moment, age_in_words(moment, now))
+
+
+def lasting(since: datetime, now: datetime | None = None) -> SafeString:
+    """Mark how long something has been so: ``for 2 min``, its begin in the title."""
+    return _time(since, f"for {duration_in_words(_seconds_since(since, now))}")
 
 
 def dated(
@@ -168,7 +171,7 @@ def dated(
     """
     if observed_at is None:
         return format_html('<span class="ele-stale">age unknown: {}</span>', fact)
-    if (now or timezone.now()) - observed_at > STALE_AFTER:
+    if _seconds_since(observed_at, now) > STALE_AFTER.total_seconds():
         return format_html(
             '<span class="ele-stale">{}: {}</span>', age(observed_at, now), fact
         )
@@ -186,6 +189,19 @@ def lag(
     if octets is None:
         return state(Health.UNKNOWN, "unknown", "A WAL position was never observed.")
     return dated(f"{size(max(0, octets))} behind", observed_at, now)
+
+
+def _time(moment: datetime, words: str) -> SafeString:
+    return format_html(
+        '<time class="ele-age" datetime="{}" title="{}">{}</time>',
+        moment.astimezone(UTC).isoformat(timespec="seconds"),
+        exact(moment),
+        words,
+    )
+
+
+def _seconds_since(moment: datetime, now: datetime | None) -> float:
+    return ((now or timezone.now()) - moment).total_seconds()
 
 
 def _title(title: str) -> SafeString:

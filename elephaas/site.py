@@ -1,0 +1,62 @@
+"""The admin site: its title, the order of its menus, and its front page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+APP_ORDER = ["herds", "auth"]
+MENU_ORDER = [
+    "Environment",
+    "Herd",
+    "Server",
+    "Instance",
+    "DisasterRecovery",
+    "Operation",
+]
+
+
+class ElephaasAdminSite(admin.AdminSite):
+    """Django's admin under the product's name."""
+
+    site_header = "Elephant Herd as a Service"
+    site_title = "Elephant Herd as a Service"
+    index_title = "Home"
+    index_template = "admin/herds/index.html"
+    # The site's root leads to the admin itself, so there is nothing else to view.
+    site_url = None
+    empty_value_display = "–"
+
+    def get_app_list(
+        self, request: HttpRequest, app_label: str | None = None
+    ) -> list[Any]:
+        """List the menus in the order a new installation is filled in."""
+        apps = super().get_app_list(request, app_label)
+        for app in apps:
+            app["models"].sort(
+                key=lambda menu: (
+                    _rank(menu["object_name"], MENU_ORDER),
+                    menu["name"],
+                )
+            )
+        return sorted(
+            apps, key=lambda app: (_rank(app["app_label"], APP_ORDER), app["name"])
+        )
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Show the fleet's figures, or what to do first, above the menus."""
+        # Selectors need the models, which are loaded only after this module.
+        from herds.admin.front_page import front_page
+
+        return super().index(
+            request, {**front_page(self, request), **(extra_context or {})}
+        )
+
+
+def _rank(name: str, order: list[str]) -> int:
+    return order.index(name) if name in order else len(order)

@@ -1,0 +1,62 @@
+"""The menu Disaster Recovery Pairs: a primary and its most up-to-date standby."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from herds.admin import badges, facts
+from herds.admin.base import InventoryAdmin, ReadOnlyMixin
+from herds.admin.filters import EnvironmentFilter
+from herds.models import DisasterRecovery
+from herds.selectors import inventory
+
+
+@admin.register(DisasterRecovery)
+class DisasterRecoveryAdmin(
+    ReadOnlyMixin[DisasterRecovery], InventoryAdmin[DisasterRecovery]
+):
+    """Pairs to look at; they come about by themselves."""
+
+    list_display = ["herd_name", "container", "lag", "virtual_host"]
+    list_filter = [("herd__environment", EnvironmentFilter)]
+    search_fields = ["herd__herd_name", "server__hostname", "vhost"]
+    search_help_text = "Searches herds, DR containers and virtual hosts."
+    fields = ["herd_name", "primary", "container", "lag", "virtual_host"]
+    readonly_fields = ["herd_name", "primary", "container", "lag", "virtual_host"]
+    help_summary = "Every herd's primary with its most up-to-date online standby."
+    first_step = (
+        "A pair appears by itself once a herd has a primary and a standby that is "
+        "online."
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DisasterRecovery]:
+        """Read pairs with all that a row shows."""
+        return inventory.dr_pairs()
+
+    @admin.display(description="Herd", ordering="herd__herd_name")
+    def herd_name(self, pair: DisasterRecovery) -> SafeString:
+        """Show the herd with its environment beside it."""
+        return facts.named_herd(pair.herd)
+
+    @admin.display(description="Primary")
+    def primary(self, pair: DisasterRecovery) -> SafeString:
+        """Show the primary's host."""
+        return badges.mono(pair.master.server.hostname)
+
+    @admin.display(description="DR Container", ordering="server__hostname")
+    def container(self, pair: DisasterRecovery) -> SafeString:
+        """Show the standby's host."""
+        return badges.mono(pair.server.hostname)
+
+    @admin.display(description="MB Lag", ordering="mb_lag")
+    def lag(self, pair: DisasterRecovery) -> SafeString:
+        """Show how far the standby is behind, and how old that is."""
+        return facts.lag_in_words(inventory.lag_between(pair.master, pair.instance))
+
+    @admin.display(description="Virtual Host", ordering="vhost")
+    def virtual_host(self, pair: DisasterRecovery) -> SafeString | None:
+        """Show the DNS name of the primary."""
+        return badges.mono(pair.vhost) if pair.vhost else None

@@ -1,0 +1,119 @@
+"""What is known of an instance, said the same in lists, tables and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from herds.admin import badges
+from herds.admin.badges import Health
+from herds.models import Herd, Instance, Server
+from herds.selectors.inventory import InstanceState, Lag, Member, lag_of, state_of
+
+_HEALTH = {
+    InstanceState.ONLINE: Health.FINE,
+    InstanceState.STOPPED: Health.FAILED,
+    InstanceState.UNKNOWN: Health.UNKNOWN,
+}
+
+
+DEEPEST = 4
+"""The style sheet indents so many levels of a tree; deeper ones stand there too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberRow:
+    """One line of a table of instances, ready to be drawn.
+
+    Attributes:
+        url: the address of the instance's page.
+        indent: how far it is indented below what it follows: 0 for a primary, at
+            most ``DEEPEST``.
+    """
+
+    instance: Instance
+    herd: SafeString
+    role: SafeString
+    online: SafeString
+    lag: SafeString
+    url: str
+    indent: int
+
+
+def member_rows(members: Iterable[Member]) -> list[MemberRow]:
+    """Prepare the tree of a herd's members for its table."""
+    return [instance_row(member.instance, member.depth) for member in members]
+
+
+def instance_row(instance: Instance, depth: int = 0) -> MemberRow:
+    """Prepare an instance for a table of instances."""
+    return MemberRow(
+        instance=instance,
+        herd=named_herd(instance.herd),
+        role=role(instance),
+        online=online(instance),
+        lag=lag(instance),
+        url=reverse("admin:herds_instance_change", args=[instance.pk]),
+        indent=min(depth, DEEPEST),
+    )
+
+
+def environment_name(owner: Herd | Server) -> str | None:
+    """Return the name of the environment something lives in."""
+    return owner.environment.env_name if owner.environment else None
+
+
+def named_herd(herd: Herd) -> SafeString:
+    """Name a herd with its environment beside it."""
+    return badges.beside_environment(herd.herd_name, environment_name(herd))
+
+
+def online(instance: Instance) -> SafeString:
+    """Tell whether an instance is online, and since when that is known or not."""
+    state = state_of(instance)
+    badge = badges.state(_HEALTH[state], state.value, instance.unreachable_why)
+    if state is not InstanceState.UNKNOWN:
+        return badges.dated(badge, instance.observed_at)
+    return format_html("{} {}", badge, _silence(instance))
+
+
+def role(instance: Instance) -> SafeString:
+    """Tell whether an instance is its herd's primary, or whose replica it is."""
+    upstream = instance.master
+    if upstream is None:
+        return mark_safe('<strong class="ele-primary">primary</strong>')
+    return format_html(
+        '<span class="ele-replica">replica of {}</span>',
+        badges.mono(upstream.server.hostname),
+    )
+
+
+def lag(instance: Instance) -> SafeString:
+    """Tell how far a replica is behind its upstream, and how old that is."""
+    return lag_in_words(lag_of(instance))
+
+
+def lag_in_words(distance: Lag | None) -> SafeString:
+    """Write a lag with its age; a primary has none."""
+    if distance is None:
+        return mark_safe('<span class="ele-age">–</span>')
+    return badges.lag(distance.octets, distance.observed_at)
+
+
+def _silence(instance: Instance) -> SafeString:
+    """Tell for how long nothing was seen, and what was seen last."""
+    if instance.observed_at is None:
+        return mark_safe('<span class="ele-age">never seen</span>')
+    was = "online" if instance.is_online else "stopped"
+    seen = format_html(
+        '<span class="ele-age">last seen {}</span> {}',
+        was,
+        badges.age(instance.observed_at),
+    )
+    if instance.unreachable_since is None:
+        return seen
+    return format_html("{}, {}", badges.lasting(instance.unreachable_since), seen)

@@ -1,0 +1,179 @@
+"""The forms of servers and instances, with what only these two have to ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core import signing
+from django.core.exceptions import ValidationError
+
+from herds.admin.facts import environment_name
+from herds.errors import ElephaasError
+from herds.models import Herd, Instance, Server
+from herds.services import servers
+from herds.services.servers import HostKey
+
+if TYPE_CHECKING:
+    ServerModelForm = forms.ModelForm[Server]
+    InstanceModelForm = forms.ModelForm[Instance]
+    HerdChoices = forms.ModelChoiceField[Herd]
+    ServerChoices = forms.ModelChoiceField[Server]
+else:
+    ServerModelForm = InstanceModelForm = forms.ModelForm
+    HerdChoices = ServerChoices = forms.ModelChoiceField
+
+SHOWN_KEY_HOURS = 1
+"""For how long a shown host key may be accepted before it is fetched again."""
+
+_SALT = "herds.server.shown-host-key"
+
+
+def sign_shown_key(hostname: str, key: HostKey) -> str:
+    """Return proof that this key was shown for this host, for a form to carry."""
+    return signing.dumps([hostname, str(key)], salt=_SALT)
+
+
+def read_shown_key(hostname: str, proof: str) -> HostKey | None:
+    """Return the key that was shown for this host; None if none was, or long ago."""
+    try:
+        shown_for, key = signing.loads(
+            proof, salt=_SALT, max_age=SHOWN_KEY_HOURS * 3600
+        )
+    except signing.BadSignature:
+        return None
+    return servers.read_host_key(key) if shown_for == hostname else None
+
+
+class HostKeyFields(forms.Form):
+    """What a page that shows a host key for acceptance sends back."""
+
+    shown_key = forms.CharField(required=False, widget=forms.HiddenInput)
+    accept_key = forms.BooleanField(required=False)
+
+
+class ServerForm(ServerModelForm):
+    """A server, saved once its host key was accepted and this service can log in.
+
+    The first time it is sent, the host is asked for its key, and the form comes back
+    with the fingerprint for a person to compare. The second time, with the key
+    accepted, a login is tried. Either takes a few seconds at most.
+    """
+
+    shown_key = forms.CharField(required=False, widget=forms.HiddenInput)
+    accept_key = forms.BooleanField(required=False)
+
+    key_to_show: HostKey | None = None
+    """The key a person has to accept before the server can be saved."""
+
+    accepted_key: HostKey | None = None
+    """The key that was accepted with this form, and that a login was seen to work."""
+
+    class Meta:
+        model = Server
+        fields = ["environment", "hostname"]
+
+    @property
+    def signed_key(self) -> str:
+        """Return the proof of what is shown now, for the hidden field."""
+        if self.key_to_show is None:
+            return ""
+        return sign_shown_key(self.cleaned_data["hostname"], self.key_to_show)
+
+    def is_valid(self) -> bool:
+        """Tell whether the server can be saved: not while its key has to be shown."""
+        return super().is_valid() and self.key_to_show is None
+
+    def clean_hostname(self) -> str:
+        """Refuse a name that is taken before any host is asked."""
+        hostname: str = self.cleaned_data["hostname"].lower().removesuffix(".")
+        taken = Server.objects.filter(hostname=hostname).exclude(pk=self.instance.pk)
+        if taken.exists():
+            raise ValidationError("A server of this name exists already.")
+        return hostname
+
+    def clean(self) -> dict[str, Any] | None:
+        """Ask the host for its key, or log in with the accepted one."""
+        cleaned = super().clean()
+        if not self.errors and self._is_another_host():
+            self._meet(self.cleaned_data["hostname"])
+        return cleaned
+
+    def _is_another_host(self) -> bool:
+        return self.instance.pk is None or "hostname" in self.changed_data
+
+    def _meet(self, hostname: str) -> None:
+        try:
+            shown = read_shown_key(hostname, self.cleaned_data["shown_key"])
+            if shown is None:
+                self.key_to_show = servers.present_host_key(hostname)
+            elif not self.cleaned_data["accept_key"]:
+                self.key_to_show = shown
+            else:
+                self.key_to_show = shown
+                servers.check_login(hostname, shown)
+                self.key_to_show, self.accepted_key = None, shown
+        except ElephaasError as refusal:
+            self.add_error("hostname", refusal.sentence())
+
+
+class EnvironmentSelect(forms.Select):
+    """A drop-down whose options know their environment, for the script to filter."""
+
+    def create_option(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Add the environment's number to an option that stands for a row."""
+        option = super().create_option(*args, **kwargs)
+        row = getattr(option["value"], "instance", None)
+        if row is not None:
+            option["attrs"]["data-environment"] = row.environment_id or ""
+        return option
+
+
+class HerdChoiceField(HerdChoices):
+    """A herd, named with its environment."""
+
+    widget = EnvironmentSelect
+
+    def label_from_instance(self, obj: Herd) -> str:
+        """Name the herd and where it lives."""
+        return f"{obj.herd_name} ({environment_name(obj) or 'no environment'})"
+
+
+class ServerChoiceField(ServerChoices):
+    """A server, named with its environment."""
+
+    widget = EnvironmentSelect
+
+    def label_from_instance(self, obj: Server) -> str:
+        """Name the host and where it lives."""
+        return f"{obj.hostname} ({environment_name(obj) or 'no environment'})"
+
+
+class InstanceForm(InstanceModelForm):
+    """An instance; its server has to live in its herd's environment."""
+
+    class Meta:
+        model = Instance
+        fields = ["herd", "server", "local_pgdata"]
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse a server of another environment."""
+        cleaned = super().clean()
+        herd = self.cleaned_data.get("herd")
+        server = self.cleaned_data.get("server")
+        if herd and server and herd.environment_id != server.environment_id:
+            self.add_error("server", _foreign(herd, server))
+        return cleaned
+
+
+def _foreign(herd: Herd, server: Server) -> str:
+    return (
+        f"{server.hostname} {_lives(server)}, "
+        f"but herd {herd.herd_name} {_lives(herd)}. "
+        "Choose a server of the herd's environment."
+    )
+
+
+def _lives(owner: Herd | Server) -> str:
+    name = environment_name(owner)
+    return f"belongs to {name}" if name else "belongs to no environment"

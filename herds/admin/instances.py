@@ -1,0 +1,155 @@
+"""The menu Instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import ForeignKey, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from herds.admin import badges, facts
+from herds.admin.base import InventoryAdmin
+from herds.admin.filters import (
+    EnvironmentFilter,
+    HerdFilter,
+    OnlineFilter,
+    RoleFilter,
+    VersionFilter,
+)
+from herds.admin.forms import (
+    HerdChoiceField,
+    InstanceForm,
+    ServerChoiceField,
+)
+from herds.domain.lsn import Lsn
+from herds.models import Instance
+from herds.selectors import inventory
+
+
+@admin.register(Instance)
+class InstanceAdmin(InventoryAdmin[Instance]):
+    """Postmasters: one herd on one server each."""
+
+    form = InstanceForm
+    list_display = [
+        "herd_name",
+        "container",
+        "db_port",
+        "version_number",
+        "primary",
+        "online",
+        "lag",
+    ]
+    list_filter = [
+        HerdFilter,
+        ("herd__environment", EnvironmentFilter),
+        OnlineFilter,
+        RoleFilter,
+        VersionFilter,
+    ]
+    search_fields = ["herd__herd_name", "server__hostname", "version"]
+    search_help_text = "Searches herds, containers and versions."
+    ordering = ["herd__herd_name", "server__hostname"]
+    help_summary = "Running or stopped postmasters: one herd on one server each."
+    first_step = "Add the first one, once there are a herd and a server for it."
+
+    fieldsets = [
+        (None, {"fields": ["herd", "server", "local_pgdata"]}),
+    ]
+    _observed = (
+        "Observed",
+        {
+            "fields": [
+                "online",
+                "unreachable_why",
+                "primary",
+                "lag",
+                "version_number",
+                "wal_position",
+                "data_directory",
+            ]
+        },
+    )
+
+    class Media:
+        js = ["herds/instance_form.js"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
+        """Read instances with all that a row shows."""
+        return inventory.instances()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Instance | None = None) -> Any:
+        """Show what was observed of an instance that exists."""
+        if obj is None:
+            return self.fieldsets
+        return [self._observed, *self.fieldsets]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Instance | None = None
+    ) -> list[str]:
+        """Keep herd and server of an instance: another pair is another instance."""
+        if obj is None:
+            return []
+        return [*self._observed[1]["fields"], "herd", "server"]
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        """Offer herds and servers with their environments."""
+        if db_field.name == "herd":
+            kwargs["form_class"] = HerdChoiceField
+            kwargs["queryset"] = inventory.herds()
+        elif db_field.name == "server":
+            kwargs["form_class"] = ServerChoiceField
+            kwargs["queryset"] = inventory.servers()
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @admin.display(description="Herd", ordering="herd__herd_name")
+    def herd_name(self, instance: Instance) -> SafeString:
+        """Show the herd with its environment beside it."""
+        return facts.named_herd(instance.herd)
+
+    @admin.display(description="Container", ordering="server__hostname")
+    def container(self, instance: Instance) -> SafeString:
+        """Show the host."""
+        return badges.mono(instance.server.hostname)
+
+    @admin.display(description="DB Port", ordering="herd__db_port")
+    def db_port(self, instance: Instance) -> SafeString:
+        """Show the herd's port."""
+        return badges.number(instance.herd.db_port)
+
+    @admin.display(description="Version", ordering="version")
+    def version_number(self, instance: Instance) -> str | None:
+        """Show PostgreSQL's version as last seen."""
+        return instance.version or None
+
+    @admin.display(description="Primary?", ordering=inventory.BY_ROLE)
+    def primary(self, instance: Instance) -> SafeString:
+        """Show the role, and a replica's upstream."""
+        return facts.role(instance)
+
+    @admin.display(description="Online?", ordering=inventory.BY_STATE)
+    def online(self, instance: Instance) -> SafeString:
+        """Show what is known of the postmaster, and how old that is."""
+        return facts.online(instance)
+
+    @admin.display(description="MB Lag", ordering=inventory.BY_LAG)
+    def lag(self, instance: Instance) -> SafeString:
+        """Show how far a replica is behind, and how old that is."""
+        return facts.lag(instance)
+
+    @admin.display(description="WAL Position")
+    def wal_position(self, instance: Instance) -> SafeString | None:
+        """Show the position as PostgreSQL writes it."""
+        if instance.xlog_pos is None:
+            return None
+        return badges.mono(Lsn(instance.xlog_pos))
+
+    @admin.display(description="Data Directory")
+    def data_directory(self, instance: Instance) -> SafeString:
+        """Show where this instance's data lies."""
+        return badges.mono(instance.data_directory)

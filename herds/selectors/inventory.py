@@ -1,0 +1,222 @@
+"""What the pages read of the inventory: states, lag with its age, members, figures.
+
+Lag is the distance to the recorded upstream. Both positions are observations made at
+different times, so a lag carries the time of the older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    F,
+    IntegerField,
+    Min,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+
+from herds.models import DisasterRecovery, Environment, Herd, Instance, Server
+
+
+class InstanceState(StrEnum):
+    """What is known of a postmaster."""
+
+    ONLINE = "online"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+_IS_KNOWN = Q(observed_at__isnull=False, unreachable_since__isnull=True)
+
+_IN_STATE = {
+    InstanceState.ONLINE: _IS_KNOWN & Q(is_online=True),
+    InstanceState.STOPPED: _IS_KNOWN & Q(is_online=False),
+    InstanceState.UNKNOWN: ~_IS_KNOWN,
+}
+
+BY_STATE = Case(
+    When(_IN_STATE[InstanceState.STOPPED], then=Value(0)),
+    When(_IN_STATE[InstanceState.UNKNOWN], then=Value(1)),
+    default=Value(2),
+    output_field=IntegerField(),
+)
+"""Sorts what needs a person first: stopped, then unknown, then online."""
+
+BY_ROLE = Case(
+    When(master__isnull=True, then=Value(0)),
+    default=Value(1),
+    output_field=IntegerField(),
+)
+"""Sorts primaries before replicas."""
+
+BY_LAG = Case(
+    When(
+        Q(master__xlog_pos__isnull=False, xlog_pos__isnull=False),
+        then=F("master__xlog_pos") - F("xlog_pos"),
+    ),
+    default=Value(-1),
+    output_field=BigIntegerField(),
+)
+"""Sorts by lag; whatever has none comes before the smallest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lag:
+    """How far a replica is behind its upstream.
+
+    Attributes:
+        octets: bytes; None where a position was never seen, negative where the
+            upstream was read before the replica.
+        observed_at: when the older of both positions was read.
+    """
+
+    octets: int | None
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An instance in the tree of its herd.
+
+    Attributes:
+        depth: 0 for a primary, 1 for what follows it, and so on.
+    """
+
+    instance: Instance
+    depth: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The figures of everything registered."""
+
+    environments: int
+    servers: int
+    herds: int
+    instances: int
+    online: int
+    stopped: int
+    unknown: int
+    oldest_observation: datetime | None
+
+
+def state_of(instance: Instance) -> InstanceState:
+    """Tell what is known of an instance; silence is unknown, never stopped."""
+    if instance.observed_at is None or instance.unreachable_since is not None:
+        return InstanceState.UNKNOWN
+    return InstanceState.ONLINE if instance.is_online else InstanceState.STOPPED
+
+
+def in_state(state: InstanceState) -> Q:
+    """Give the condition that selects the instances in a state."""
+    return _IN_STATE[state]
+
+
+def lag_of(instance: Instance) -> Lag | None:
+    """Tell how far a replica is behind its upstream; None for a primary."""
+    upstream = instance.master
+    return None if upstream is None else lag_between(upstream, instance)
+
+
+def lag_between(upstream: Instance, replica: Instance) -> Lag:
+    """Tell how far a replica is behind another instance."""
+    if upstream.xlog_pos is None or replica.xlog_pos is None:
+        return Lag(octets=None, observed_at=None)
+    return Lag(
+        octets=upstream.xlog_pos - replica.xlog_pos,
+        observed_at=_older(upstream.observed_at, replica.observed_at),
+    )
+
+
+def instances() -> QuerySet[Instance]:
+    """Give instances with all that a row shows, in one query."""
+    return Instance.objects.select_related(
+        "herd__environment", "server__environment", "master__server"
+    )
+
+
+def herds() -> QuerySet[Herd]:
+    """Give herds with their environments, in one query."""
+    return Herd.objects.select_related("environment")
+
+
+def servers() -> QuerySet[Server]:
+    """Give servers with their environments, in one query."""
+    return Server.objects.select_related("environment")
+
+
+def dr_pairs() -> QuerySet[DisasterRecovery]:
+    """Give pairs of a primary and its best standby with all that a row shows."""
+    return DisasterRecovery.objects.select_related(
+        "herd__environment", "server", "instance", "master__server"
+    )
+
+
+def members_of(herd: Herd) -> list[Member]:
+    """Give a herd's instances as a tree drawn from the primary down.
+
+    What follows an instance stands below it. Members whose recorded upstreams lead
+    round in a circle stand at the end, so that none is left out.
+    """
+    return _as_tree(instances().filter(herd=herd).order_by("server__hostname"))
+
+
+def carried_by(server: Server) -> QuerySet[Instance]:
+    """Give the instances on a server, in the order of their herds' names."""
+    return instances().filter(server=server).order_by("herd__herd_name")
+
+
+def fleet() -> Fleet:
+    """Count everything registered."""
+    counted = Instance.objects.aggregate(
+        instances=Count("pk"),
+        online=Count("pk", filter=in_state(InstanceState.ONLINE)),
+        stopped=Count("pk", filter=in_state(InstanceState.STOPPED)),
+        unknown=Count("pk", filter=in_state(InstanceState.UNKNOWN)),
+        oldest_observation=Min("observed_at"),
+    )
+    return Fleet(
+        environments=Environment.objects.count(),
+        servers=Server.objects.count(),
+        herds=Herd.objects.count(),
+        **counted,
+    )
+
+
+def _older(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Give the earlier moment; unknown where either is."""
+    if one is None or other is None:
+        return None
+    return min(one, other)
+
+
+def _as_tree(members: Iterable[Instance]) -> list[Member]:
+    following: dict[int | None, list[Instance]] = {}
+    waiting = {member.pk: member for member in members}
+    for member in waiting.values():
+        is_root = member.master_id not in waiting
+        following.setdefault(None if is_root else member.master_id, []).append(member)
+
+    tree: list[Member] = []
+
+    def add(member: Instance, depth: int) -> None:
+        if waiting.pop(member.pk, None) is None:
+            return
+        tree.append(Member(instance=member, depth=depth))
+        for follower in following.get(member.pk, []):
+            add(follower, depth + 1)
+
+    for root in following.get(None, []):
+        add(root, 0)
+    for member in list(waiting.values()):
+        add(member, 0)
+    return tree

@@ -1,4 +1,4 @@
-"""Finds the work of lost workers and marks it interrupted, so that it can be resumed."""
+"""Finds the work of lost workers and marks it interrupted, to be resumed."""
 
 from __future__ import annotations
 

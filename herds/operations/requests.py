@@ -320,7 +320,7 @@ def retry(operation_id: int, requester: Requester) -> Operation:
         NotAllowed: the person lacks the action's permission.
         PreconditionFailed: it still runs, or nothing of it failed.
     """
-    operation = _found(operation_id)
+    operation = found(operation_id)
     if operation.state in ACTIVE_OPERATIONS:
         raise PreconditionFailed(
             f"Operation {operation.pk} still runs.", hint="Wait for its end."
@@ -389,7 +389,12 @@ def _locked(operation_id: int) -> Operation:
     return _or_refuse(operation, operation_id)
 
 
-def _found(operation_id: int) -> Operation:
+def found(operation_id: int) -> Operation:
+    """Find an operation by its number.
+
+    Raises:
+        PreconditionFailed: there is none.
+    """
     return _or_refuse(Operation.objects.filter(pk=operation_id).first(), operation_id)
 
 

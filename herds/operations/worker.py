@@ -1,4 +1,4 @@
-"""The process that executes operations: takes herds from the queue until told to end."""
+"""The process that executes operations: it takes herds from the queue."""
 
 from __future__ import annotations
 

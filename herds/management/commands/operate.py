@@ -1,0 +1,226 @@
+"""``manage.py operate``: the bulk actions of the admin, from a terminal."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
+from herds.errors import ElephaasError, PreconditionFailed
+from herds.management.terminal import EXIT_STATUS, as_json, follow, print_plan
+from herds.models import Operation
+from herds.operations import reaper, registry, requests
+from herds.operations.requests import Requester
+from herds.selectors.choosing import choose_instances
+from herds.selectors.operations import workers_alive
+
+_ON_OPERATIONS = ("show", "cancel", "resume", "retry")
+
+
+class Command(BaseCommand):
+    """Plan, confirm and follow an action; or show, cancel, resume, retry one."""
+
+    help = (
+        "Do something to every instance that the options select. Options of one kind "
+        "add, different kinds narrow. The plan is shown first. Exit status: 0 all "
+        "succeeded, 3 some did, 1 none did or nothing was done, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        names = [action.name for action in registry.all_actions()]
+        parser.add_argument("action", choices=[*names, *_ON_OPERATIONS])
+        chooser = parser.add_argument_group("which instances")
+        for option, example in (
+            ("herd", "trade"),
+            ("server", "ele02"),
+            ("environment", "prod"),
+            ("instance", "trade@ele02"),
+        ):
+            chooser.add_argument(
+                f"--{option}",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help=f"for example {example}; can be repeated",
+            )
+        chooser.add_argument("--all", action="store_true", help="every instance")
+        parser.add_argument(
+            "--operation",
+            type=int,
+            metavar="NUMBER",
+            help=f"which one to {', '.join(_ON_OPERATIONS)}",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show the plan and do nothing"
+        )
+        parser.add_argument(
+            "--yes",
+            action="store_true",
+            help="do not ask; warnings of the plan count as acknowledged",
+        )
+        parser.add_argument("--reason", default="", help="why, for the record")
+        parser.add_argument(
+            "--stop-at-first-failure",
+            action="store_true",
+            help="begin no further target once one has failed",
+        )
+        parser.add_argument(
+            "--detach", action="store_true", help="do not wait for the end"
+        )
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="print the operation as JSON, and nothing else, on standard output",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._json = options["json"]
+        try:
+            operation = self._operate(options)
+        except ElephaasError as error:
+            raise CommandError(error.sentence()) from error
+        if operation is None:
+            return
+        if self._json:
+            self.stdout.write(as_json(operation))
+        status = _exit_status(operation, detached=options["detach"])
+        if options["action"] != "show" and status:
+            sys.exit(status)
+
+    def _operate(self, options: dict[str, Any]) -> Operation | None:
+        requester = Requester(name=_person(), source="terminal")
+        if options["action"] in _ON_OPERATIONS:
+            operation = self._act_on(options, requester)
+        else:
+            operation = self._plan(options, requester)
+        if operation is None or operation.state not in {
+            OperationState.PLANNED,
+            *ACTIVE_OPERATIONS,
+        }:
+            return operation
+        if operation.state == OperationState.PLANNED:
+            if options["action"] == "show":
+                return operation
+            confirmed = self._confirm(operation, options, requester)
+            if confirmed is None:
+                return None
+            operation = confirmed
+            if operation.state == OperationState.PLANNED:
+                return operation
+        return operation if options["detach"] else self._follow(operation)
+
+    def _act_on(self, options: dict[str, Any], requester: Requester) -> Operation:
+        number = options["operation"]
+        if number is None:
+            raise PreconditionFailed(
+                f"Which operation? {options['action']} needs it.",
+                hint="Name it: --operation 42.",
+            )
+        if options["action"] == "cancel":
+            return requests.cancel(number, requester)
+        if options["action"] == "resume":
+            return requests.resume(number, requester)
+        if options["action"] == "retry":
+            operation = requests.retry(number, requester)
+            self._show_plan(operation)
+            return operation
+        operation = requests.found(number)
+        if not self._json:
+            print_plan(operation, self.stdout)
+            self.stdout.write(f"\n{operation.state}. {operation.outcome}")
+        return operation
+
+    def _plan(self, options: dict[str, Any], requester: Requester) -> Operation:
+        chosen = {
+            "herds": options["herd"],
+            "servers": options["server"],
+            "environments": options["environment"],
+            "instances": options["instance"],
+        }
+        if not options["all"] and not any(chosen.values()):
+            raise PreconditionFailed(
+                "No instance was chosen.",
+                hint="Use --herd, --server, --environment, --instance, or --all.",
+            )
+        instances = choose_instances(**chosen).values_list("pk", flat=True)
+        operation = requests.draft(options["action"], instances, requester)
+        self._show_plan(operation)
+        return operation
+
+    def _show_plan(self, operation: Operation) -> None:
+        if not self._json:
+            print_plan(operation, self.stdout)
+
+    def _confirm(
+        self, operation: Operation, options: dict[str, Any], requester: Requester
+    ) -> Operation | None:
+        """Ask, unless told not to; None where the answer was no."""
+        if options["dry_run"]:
+            if self._json:
+                self.stdout.write(as_json(operation))
+            requests.discard(operation.pk, requester)
+            return None
+        if not options["yes"] and not self._says_yes(operation):
+            requests.discard(operation.pk, requester)
+            self.stderr.write("Nothing was done.")
+            sys.exit(1)
+        return requests.confirm(
+            operation.pk,
+            requester,
+            reason=options["reason"],
+            stop_at_first_failure=options["stop_at_first_failure"],
+            acknowledged=True,
+        )
+
+    def _says_yes(self, operation: Operation) -> bool:
+        if not sys.stdin.isatty():
+            raise PreconditionFailed(
+                "Nobody can be asked: standard input is no terminal.",
+                hint="Nothing was done. Add --yes to act without a question.",
+            )
+        going = operation.targets.filter(state=TargetState.PLANNED).count()
+        verb = registry.get(operation.action).verb
+        self.stderr.write(
+            f"\n{verb} {requests.counted(going, 'instance')}? Type yes: ", ending=""
+        )
+        self.stderr.flush()
+        return sys.stdin.readline().strip().lower() == "yes"
+
+    def _follow(self, operation: Operation) -> Operation:
+        out = self.stderr if self._json else self.stdout
+        if not workers_alive():
+            self.stderr.write(
+                f"No worker is alive: operation {operation.pk} waits until one is. "
+                "Start one: manage.py worker"
+            )
+        try:
+            operation = follow(operation, out, reaper.reap)
+        except KeyboardInterrupt:
+            self.stderr.write(
+                f"\nOperation {operation.pk} goes on without this terminal. Follow it: "
+                f"manage.py operate show --operation {operation.pk}; end it: "
+                f"manage.py operate cancel --operation {operation.pk}"
+            )
+            sys.exit(1)
+        if not self._json:
+            self.stdout.write(f"{operation.outcome}")
+        return operation
+
+
+def _exit_status(operation: Operation, *, detached: bool) -> int:
+    if detached and operation.state in ACTIVE_OPERATIONS:
+        return 0
+    return EXIT_STATUS.get(OperationState(operation.state), 1)
+
+
+def _person() -> str:
+    """Name who sits at the terminal: behind sudo, who came in."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

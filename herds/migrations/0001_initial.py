@@ -305,6 +305,11 @@ class Migration(migrations.Migration):
             name='worker',
             field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='herds.worker'),
         ),
+        migrations.AddField(
+            model_name='operationjob',
+            name='worker',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='herds.worker'),
+        ),
         migrations.AddConstraint(
             model_name='herd',
             constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('herd_name'), models.F('environment'), name='ele_herd_name_key', violation_error_message='This environment has a herd of this name already.'),
@@ -332,10 +337,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='operation',
             index=models.Index(fields=['state'], name='ele_operation_state_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='operationjob',
-            constraint=models.UniqueConstraint(fields=('operation', 'herd_key'), name='ele_operation_job_key'),
         ),
         migrations.AddConstraint(
             model_name='operationoutput',
@@ -384,5 +385,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='operationtarget',
             constraint=models.UniqueConstraint(fields=('operation', 'position'), name='ele_operation_target_key'),
+        ),
+        migrations.AddConstraint(
+            model_name='operationjob',
+            constraint=models.UniqueConstraint(fields=('operation', 'herd_key'), name='ele_operation_job_key'),
         ),
     ]

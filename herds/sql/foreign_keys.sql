@@ -22,6 +22,7 @@ BEGIN
             ('ele_operation_target', 'instance_id', 'ele_instance', 'SET NULL'),
             ('ele_operation_target', 'worker_id', 'ele_worker', 'SET NULL'),
             ('ele_operation_job', 'operation_id', 'ele_operation', 'CASCADE'),
+            ('ele_operation_job', 'worker_id', 'ele_worker', 'SET NULL'),
             ('ele_operation_step', 'target_id', 'ele_operation_target', 'CASCADE'),
             ('ele_operation_output', 'step_id', 'ele_operation_step', 'CASCADE')
         ) AS rules (table_name, column_name, refers_to, action)

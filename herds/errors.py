@@ -253,6 +253,15 @@ class OperationCancelled(ElephaasError):
             stopped=stopped,
         )
 
+    @classmethod
+    def before_command(cls, host: str, command: str) -> Self:
+        """Return the error for a remote command that was not started any more."""
+        return cls(
+            f"`{_brief(command)}` was cancelled before it was started on {host}.",
+            host=host,
+            command=command,
+        )
+
 
 class PreconditionFailed(ElephaasError):
     """What has to be true before acting is not true; nothing was changed."""

@@ -1,0 +1,1 @@
+"""Commands on hosts over SSH: pinned keys, kept connections, known outcomes."""

@@ -9,10 +9,13 @@ from typing import Any
 
 from django import forms
 from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
 
 from herds.domain.plan import Verdict
 from herds.domain.states import TargetState
 from herds.models import Operation, OperationTarget
+
+from . import operation_words as words
 
 UNFOLDED_TARGETS = 100
 """Up to so many targets all herds are unfolded; beyond, each is one line."""
@@ -30,13 +33,17 @@ class CheckRow:
     verdict: Verdict
     observed_at: datetime | None
 
+    @property
+    def mark(self) -> SafeString:
+        """Mark the verdict with icon, word and colour."""
+        return words.verdict_mark(self.verdict)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TargetRow:
     """What will happen to one container, or why nothing will."""
 
     target: OperationTarget
-    role: str
     now: str
     will: str
     steps: list[str]
@@ -88,10 +95,7 @@ class Warned:
     def words(self) -> str:
         """Say what the person has read."""
         number = len(self.hostnames)
-        if number <= 3:
-            where = " and ".join(filter(None, [", ".join(self.hostnames)]))
-        else:
-            where = f"{number} containers"
+        where = f"{number} containers" if number > 3 else ", ".join(self.hostnames)
         return f"I have read the warning “{self.name}” about {where}."
 
 
@@ -137,7 +141,6 @@ def _target_row(target: OperationTarget) -> TargetRow:
     plan: dict[str, Any] = target.plan
     return TargetRow(
         target=target,
-        role=str(plan.get("facts", {}).get("role", "")),
         now=plan.get("now", ""),
         will=plan.get("will", ""),
         steps=plan.get("steps", []),

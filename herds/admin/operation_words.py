@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from herds.domain.plan import Verdict
 from herds.domain.states import OperationState, StepState, TargetState
 from herds.models import Operation
 
@@ -60,6 +61,12 @@ _STEP_WORDS = {
     StepState.INTERRUPTED: "interrupted",
 }
 
+_VERDICTS = {
+    Verdict.OK: (Health.FINE, "fine"),
+    Verdict.WARN: (Health.ATTENTION, "warning"),
+    Verdict.STOP: (Health.FAILED, "stops it"),
+}
+
 WAITING = "waiting"
 """The style of what has not begun or was called off: neither good nor bad."""
 
@@ -92,6 +99,12 @@ def step_mark(state: StepState | str) -> SafeString:
     """Mark a step's state with icon, word and colour."""
     state = StepState(state)
     return _mark(_STEP_HEALTH[state], _STEP_WORDS[state])
+
+
+def verdict_mark(verdict: Verdict) -> SafeString:
+    """Mark what a check says about going on."""
+    health, word = _VERDICTS[verdict]
+    return badges.state(health, word)
 
 
 def _mark(health: Health | None, word: str) -> SafeString:
@@ -157,13 +170,14 @@ def cancel_words(operation: Operation, counts: Mapping[TargetState, int]) -> str
             f"{'comes' if stopping == 1 else 'come'} to a safe end; "
             "nothing else is begun."
         )
+    dropped = f"{counted(queued, 'target')} not begun {_be(queued)} left alone"
     begun = (
-        f"{counted(running, 'target')} that {'runs' if running == 1 else 'run'} now "
+        f"{counted(running, 'target')} running now "
         f"{'stops' if running == 1 else 'stop'} at the next safe point"
     )
-    dropped = (
-        f"{counted(queued, 'target')} that {'has' if queued == 1 else 'have'} not begun "
-        f"{'is' if queued == 1 else 'are'} left alone"
-    )
     parts = [text for number, text in ((queued, dropped), (running, begun)) if number]
-    return f"Cancelling now: {'; '.join(parts)}." if parts else ""
+    return f"If you cancel now: {'; '.join(parts)}." if parts else ""
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"

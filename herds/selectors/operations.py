@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import (
     Count,
@@ -218,16 +219,16 @@ def _last_part(parts: list[tuple[str, str]]) -> tuple[Output, ...]:
     for stream, text in reversed(parts):
         if room <= 0:
             break
-        text = text[-room:]
-        room -= len(text)
+        end = text[-room:]
+        room -= len(end)
         if kept and kept[-1].stream == stream:
-            kept[-1] = Output(stream=stream, text=text + kept[-1].text)
+            kept[-1] = Output(stream=stream, text=end + kept[-1].text)
         else:
-            kept.append(Output(stream=stream, text=text))
+            kept.append(Output(stream=stream, text=end))
     return tuple(reversed(kept))
 
 
-def output_of(step_id: object) -> Iterator[str]:
+def output_of(step_id: UUID) -> Iterator[str]:
     """Read all that a step's command printed, chunk by chunk, in order."""
     return (
         OperationOutput.objects.filter(step_id=step_id)

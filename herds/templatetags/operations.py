@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from django import template
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from herds.admin import operation_words
+from herds.admin import badges, operation_words
 from herds.selectors.operations import RunningOperation, workers_alive
 from herds.selectors.operations import running_operations as select_running
 
@@ -50,7 +51,7 @@ def counted(number: int, noun: str) -> str:
     return operation_words.counted(number, noun)
 
 
-@register.simple_tag
-def elapsed(started: datetime | None, finished: datetime | None) -> str:
-    """Write how long something took, or has been running."""
-    return operation_words.elapsed(started, finished)
+@register.filter
+def moment(value: datetime) -> SafeString:
+    """Write a moment in full, with its age: for records, where both matter."""
+    return format_html("{}, {}", badges.exact(value), badges.age(value))

@@ -1,0 +1,190 @@
+"""The plan page with its yes, and the other requests made of an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.models import AbstractUser
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from herds.domain.states import OperationState
+from herds.errors import ElephaasError
+from herds.models import Operation
+from herds.operations import requests
+
+from . import operation_words as words
+from .operation_pages import UNANSWERED, OperationPages, known_action
+from .operation_plan import ConfirmForm, Plan, plan_of
+from .operation_urls import is_fragment, operation_url
+
+Ask = Callable[[int, requests.Requester], Operation]
+
+
+def requester_of(request: HttpRequest) -> requests.Requester:
+    """Tell the engine who asks; the admin lets nobody in who is not logged in."""
+    user = cast(AbstractUser, request.user)
+    return requests.Requester(user=user, name=user.get_username(), source="admin")
+
+
+class OperationRequests(OperationPages):
+    """Views that ask the engine for something; it checks again what is allowed."""
+
+    def request_urls(self) -> list[URLPattern]:
+        """Give the addresses of these pages."""
+        posts = {
+            "again": self.again_view,
+            "cancel": self.cancel_view,
+            "retry": self.retry_view,
+            "resume": self.resume_view,
+        }
+        return [
+            path(
+                "<int:object_id>/confirm/",
+                self.admin_site.admin_view(self.confirm_view),
+                name="herds_operation_confirm",
+            ),
+            path(
+                "<int:object_id>/herds/<str:herd_key>/",
+                self.admin_site.admin_view(self.herd_plan_view),
+                name="herds_operation_herd",
+            ),
+            *(
+                path(
+                    f"<int:object_id>/{name}/",
+                    self.admin_site.admin_view(require_POST(view)),
+                    name=f"herds_operation_{name}",
+                )
+                for name, view in posts.items()
+            ),
+        ]
+
+    def confirm_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Show the plan; take the yes."""
+        operation = self.viewed_operation(request, object_id)
+        if operation.state not in UNANSWERED:
+            if request.method == "POST":
+                messages.info(
+                    request, f"Operation {operation.pk} was confirmed already."
+                )
+            return HttpResponseRedirect(operation_url(operation.pk))
+        plan = plan_of(operation)
+        form = ConfirmForm(request.POST or None, warnings=plan.warnings)
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self._confirm(request, operation, form)
+            except ElephaasError as error:
+                messages.error(request, error.sentence())
+                return HttpResponseRedirect(request.get_full_path())
+        return self._plan_page(request, operation, plan, form)
+
+    def _confirm(
+        self, request: HttpRequest, operation: Operation, form: ConfirmForm
+    ) -> HttpResponseRedirect:
+        confirmed = requests.confirm(
+            operation.pk,
+            requester_of(request),
+            reason=form.cleaned_data["reason"],
+            stop_at_first_failure=form.cleaned_data["stop_at_first_failure"],
+            acknowledged=True,  # the form is valid only with every box ticked
+        )
+        messages.success(
+            request,
+            format_html(
+                'Accepted as <a href="{}">operation {}</a>.',
+                operation_url(confirmed.pk),
+                confirmed.pk,
+            ),
+        )
+        return HttpResponseRedirect(operation_url(confirmed.pk))
+
+    def _plan_page(
+        self, request: HttpRequest, operation: Operation, plan: Plan, form: ConfirmForm
+    ) -> TemplateResponse:
+        action = known_action(operation)
+        verb = action.verb if action else operation.action.capitalize()
+        is_expired = (
+            operation.state == OperationState.EXPIRED
+            or operation.expires_at < timezone.now()
+        )
+        may_act = action is not None and request.user.has_perm(action.permission)
+        return TemplateResponse(
+            request,
+            "admin/herds/operation/plan.html",
+            {
+                **self.operation_context(request, operation, operation.headline),
+                "action": action,
+                "plan": plan,
+                "form": form,
+                "is_expired": is_expired,
+                "may_act": may_act,
+                "button": f"{verb} {words.counted(plan.going, 'instance')}",
+            },
+        )
+
+    def herd_plan_view(
+        self, request: HttpRequest, object_id: int, herd_key: str
+    ) -> HttpResponseBase:
+        """Show the plan of one herd, where the plan page has too many to show all."""
+        operation = self.viewed_operation(request, object_id)
+        plan = plan_of(operation, herd_key=herd_key)
+        template = "herd_table.html" if is_fragment(request) else "herd.html"
+        return TemplateResponse(
+            request,
+            f"admin/herds/operation/{template}",
+            {
+                **self.operation_context(request, operation, operation.headline),
+                "plan": plan,
+                "herd": plan.herds[0] if plan.herds else None,
+            },
+        )
+
+    def again_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Plan the same targets anew."""
+        operation = self.viewed_operation(request, object_id)
+        instances = operation.targets.filter(instance__isnull=False).values_list(
+            "instance_id", flat=True
+        )
+
+        def draft(_: int, requester: requests.Requester) -> Operation:
+            return requests.draft(
+                operation.action,
+                [pk for pk in instances if pk is not None],
+                requester,
+                operation.parameters,
+                retry_of=operation.retry_of,
+            )
+
+        return self._ask(request, operation, draft, "confirm")
+
+    def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Ask a running operation to stop."""
+        operation = self.viewed_operation(request, object_id)
+        return self._ask(request, operation, requests.cancel, "change")
+
+    def retry_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Plan the targets that did not succeed, as a new operation."""
+        operation = self.viewed_operation(request, object_id)
+        return self._ask(request, operation, requests.retry, "confirm")
+
+    def resume_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Go on with the targets whose worker was lost."""
+        operation = self.viewed_operation(request, object_id)
+        return self._ask(request, operation, requests.resume, "change")
+
+    def _ask(
+        self, request: HttpRequest, operation: Operation, ask: Ask, leads_to: str
+    ) -> HttpResponseRedirect:
+        """Ask the engine, and lead to the result, or back with its refusal."""
+        try:
+            result = ask(operation.pk, requester_of(request))
+        except ElephaasError as error:
+            messages.error(request, error.sentence())
+            return HttpResponseRedirect(operation_url(operation.pk))
+        return HttpResponseRedirect(operation_url(result.pk, leads_to))

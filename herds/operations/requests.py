@@ -28,7 +28,7 @@ from herds.services.lifecycle import facts_of
 from . import dispatch, registry
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Requester:
 
     name: str
     source: str  # "admin" or "terminal"
-    user: AbstractUser | None = None
+    user: User | None = None
 
     def may(self, permission: str) -> bool:
         """Tell whether this person has a permission, such as herds.stop_instance."""

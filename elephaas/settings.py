@@ -133,8 +133,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 
-PROCRASTINATE_IMPORT_PATHS = ["herds.operations.tasks"]
-# Only the modules named above hold tasks; ``tasks`` of other apps are not looked for.
+# The worker knows its one task by itself; modules named tasks are not looked for.
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = ""
 
 LOGGING = {

@@ -23,16 +23,17 @@ SELECT DISTINCT ON (herd.herd_id)
        standby.server_id,
        -- Positions are read one after the other; a standby is never ahead.
        round(
-           greatest(leader.xlog_pos - standby.xlog_pos, 0) / (1024.0 * 1024.0), 1
+           CASE WHEN lag.bytes < 0 THEN 0 ELSE lag.bytes END / (1024.0 * 1024.0), 1
        ) AS mb_lag,
        herd.vhost
   FROM chain
   JOIN ele_instance standby ON standby.instance_id = chain.instance_id
   JOIN ele_instance leader ON leader.instance_id = chain.upstream_id
   JOIN ele_herd herd ON herd.herd_id = standby.herd_id
+ CROSS JOIN LATERAL (SELECT leader.xlog_pos - standby.xlog_pos) AS lag (bytes)
  WHERE leader.master_id IS NULL
    AND standby.is_online
  ORDER BY herd.herd_id,
        standby.unreachable_since IS NOT NULL,
-       leader.xlog_pos - standby.xlog_pos NULLS LAST,
+       lag.bytes NULLS LAST,
        standby.instance_id;

@@ -1,0 +1,207 @@
+"""Wrong settings are named at start-up, each with what to do."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from herds import checks, conf
+
+ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + b"k" * 32
+PUBLIC_KEY = f"ssh-ed25519 {base64.b64encode(ED25519).decode()} elephaas"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, settings: Any) -> Path:
+    """A pair of key files, and settings that name them."""
+    path = tmp_path / "key"
+    path.touch(mode=0o600)
+    Path(f"{path}.pub").write_text(f"{PUBLIC_KEY}\n")
+    settings.SSH = {"PRIVATE_KEY_FILE": str(path)}
+    settings.PUBLIC_KEY = PUBLIC_KEY
+    return path
+
+
+def ids(found: list[Any]) -> list[str]:
+    assert all(message.hint for message in found)
+    return [message.id for message in found]
+
+
+def test_an_empty_secret_key_is_refused(settings: Any) -> None:
+    settings.SECRET_KEY = ""
+
+    assert ids(checks.check_secret_key()) == ["herds.E001"]
+
+
+def test_the_debugging_key_is_refused_outside_debug(settings: Any) -> None:
+    settings.SECRET_KEY = settings.DEBUGGING_KEY
+
+    assert ids(checks.check_secret_key()) == ["herds.E001"]
+    settings.DEBUG = True
+    assert checks.check_secret_key() == []
+
+
+def test_a_secret_key_of_ones_own_is_fine(settings: Any) -> None:
+    settings.SECRET_KEY = "of one's own"
+
+    assert checks.check_secret_key() == []
+
+
+def test_answering_to_every_host_name_is_refused(settings: Any) -> None:
+    assert checks.check_allowed_hosts() == []
+    settings.ALLOWED_HOSTS = ["elephaas.example.com", "*"]
+
+    assert ids(checks.check_allowed_hosts()) == ["herds.E002"]
+
+
+def test_the_commands_as_shipped_are_fine() -> None:
+    assert checks.check_commands() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "template", "named"),
+    [
+        ("strat", "true", "strat"),
+        ("start", "pg_ctl -D {pgdta}", "pgdta"),
+        ("start", "{COMMANDS[bsae]} start", "bsae"),
+        ("start", "pg_ctl -D {pgdata", "start"),
+        ("start", "", "start"),
+        ("start", 5, "start"),
+    ],
+)
+def test_a_command_that_means_nothing_is_named(
+    settings: Any, key: str, template: object, named: str
+) -> None:
+    settings.COMMANDS = {**settings.COMMANDS, key: template}
+
+    found = checks.check_commands()
+
+    assert ids(found) == ["herds.E003"]
+    assert named in found[0].msg
+
+
+def test_commands_of_another_kind_are_refused(settings: Any) -> None:
+    settings.COMMANDS = ["pg_ctl"]
+
+    assert ids(checks.check_commands()) == ["herds.E003"]
+
+
+def test_usable_keys_are_fine(key_file: Path) -> None:
+    assert checks.check_ssh() == []
+
+
+@pytest.mark.parametrize(
+    ("ssh", "named"),
+    [
+        ({"USRE": "postgres"}, "USRE"),
+        ({"PORT": "22"}, "PORT"),
+        ({"PORT": 0}, "PORT"),
+        ({"CONNECT_TIMEOUT": -1}, "CONNECT_TIMEOUT"),
+        ({"COMMAND_TIMEOUT": True}, "COMMAND_TIMEOUT"),
+        ({"USER": ""}, "USER"),
+        ({"PRIVATE_KEY_FILE": None}, "PRIVATE_KEY_FILE"),
+        ("postgres", "SSH"),
+    ],
+)
+def test_ssh_settings_that_mean_nothing_are_named(
+    settings: Any, ssh: object, named: str
+) -> None:
+    settings.SSH = ssh
+
+    found = checks.check_ssh()
+
+    assert ids(found) == ["herds.E004"]
+    assert named in found[0].msg
+    with pytest.raises(ImproperlyConfigured, match=named):
+        conf.ssh()
+
+
+def test_a_missing_private_key_is_refused(key_file: Path) -> None:
+    key_file.unlink()
+
+    found = checks.check_ssh()
+
+    assert ids(found) == ["herds.E005"]
+    assert "does not exist" in found[0].msg
+
+
+def test_a_directory_is_no_private_key(key_file: Path) -> None:
+    key_file.unlink()
+    key_file.mkdir()
+
+    assert ids(checks.check_ssh()) == ["herds.E005"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
+def test_a_private_key_open_to_others_is_refused(key_file: Path, mode: int) -> None:
+    key_file.chmod(mode)
+
+    found = checks.check_ssh()
+
+    assert ids(found) == ["herds.E005"]
+    assert f"mode {mode:o}" in found[0].msg
+
+
+def test_a_fresh_installation_is_only_warned_about_missing_keys(
+    key_file: Path, settings: Any
+) -> None:
+    key_file.unlink()
+    settings.PUBLIC_KEY = ""
+
+    assert ids(checks.check_ssh()) == ["herds.W001"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "replace this",
+        PUBLIC_KEY.replace("ssh-ed25519", "ssh-rsa"),
+        "ssh-ed25519 AAAA",
+    ],
+)
+def test_what_is_no_public_key_is_refused(
+    key_file: Path, settings: Any, text: str
+) -> None:
+    settings.PUBLIC_KEY = text
+
+    assert ids(checks.check_ssh()) == ["herds.E006"]
+
+
+def test_the_public_key_of_another_pair_is_warned_about(key_file: Path) -> None:
+    other = base64.b64encode(ED25519.replace(b"k", b"o")).decode()
+    Path(f"{key_file}.pub").write_text(f"ssh-ed25519 {other} elephaas\n")
+
+    assert ids(checks.check_ssh()) == ["herds.W002"]
+
+
+def test_metadata_elsewhere_than_in_postgresql_are_refused(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks.check_metadata_engine() == []
+    monkeypatch.setitem(
+        settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3"
+    )
+
+    assert ids(checks.check_metadata_engine()) == ["herds.E007"]
+
+
+def test_operation_settings_that_mean_nothing_are_named(settings: Any) -> None:
+    assert checks.check_operations() == []
+    settings.OPERATIONS = {"CONCURRENCY": 0, "PATIENCE": "long"}
+
+    assert ids(checks.check_operations()) == ["herds.E008", "herds.E008"]
+
+
+def test_settings_left_out_have_their_defaults(settings: Any) -> None:
+    settings.SSH = {"USER": "dba", "PRIVATE_KEY_FILE": "~/key", "CONNECT_TIMEOUT": 2}
+    settings.OPERATIONS = {}
+
+    assert conf.ssh() == conf.SshSettings(
+        user="dba", private_key_file=Path.home() / "key", connect_timeout=2.0
+    )
+    assert conf.operations() == conf.OperationSettings()

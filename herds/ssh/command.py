@@ -41,7 +41,7 @@ _CHUNK = 32 * 1024
 # group that it kills, so the group's number cannot have been given to another.
 _TETHER = """\
 exec 3<&0 </dev/null
-{ cat <&3; trap '' TERM; kill -TERM -- -$$; sleep 5; kill -KILL -- -$$
+{ cat <&3; trap '' TERM; kill -s TERM -- -$$; sleep 5; kill -s KILL -- -$$
 } >/dev/null 2>&1 &
 companion=$!
 exec 3<&-

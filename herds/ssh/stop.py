@@ -41,9 +41,9 @@ for environ in $(grep -zlas "^$marker" /proc/[0-9]*/environ); do
   if [ -n "$is" ] && [ "$is" = "${said##*.}" ]; then group=$is; break; fi
 done
 [ -n "$group" ] || { echo none; exit; }
-kill -TERM -- "-$group" 2>/dev/null
+kill -s TERM -- "-$group" 2>/dev/null
 gone_after "$polls" && { echo gone; exit; }
-kill -KILL -- "-$group" 2>/dev/null
+kill -s KILL -- "-$group" 2>/dev/null
 gone_after 40 && { echo gone; exit; }
 echo left
 """

@@ -11,14 +11,15 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
+from herds.admin.actions import OperateMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter, PortFilter
-from herds.models import Herd
+from herds.models import Herd, Instance
 from herds.selectors import inventory
 
 
 @admin.register(Herd)
-class HerdAdmin(InventoryAdmin[Herd]):
+class HerdAdmin(OperateMixin[Herd], InventoryAdmin[Herd]):
     """Replicating groups: each one primary and its standbys."""
 
     list_display = ["name", "port", "virtual_host", "data_root"]
@@ -39,6 +40,10 @@ class HerdAdmin(InventoryAdmin[Herd]):
         "herd's, so that it can move to any server."
     )
     first_step = "Add the first one, once there is an environment for it to live in."
+
+    def instances_of(self, chosen: QuerySet[Herd]) -> QuerySet[Instance]:
+        """Act on all members of the herds."""
+        return Instance.objects.filter(herd__in=chosen)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Herd]:
         """Read herds with their environments."""

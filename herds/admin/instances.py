@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
+from herds.admin.actions import OperationActionsMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import (
     EnvironmentFilter,
@@ -30,7 +31,7 @@ from herds.selectors import inventory
 
 
 @admin.register(Instance)
-class InstanceAdmin(InventoryAdmin[Instance]):
+class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
     """Postmasters: one herd on one server each."""
 
     form = InstanceForm
@@ -76,6 +77,10 @@ class InstanceAdmin(InventoryAdmin[Instance]):
 
     class Media:
         js = ["herds/instance_form.js"]
+
+    def instances_of(self, chosen: QuerySet[Instance]) -> QuerySet[Instance]:
+        """Act on the chosen instances themselves."""
+        return chosen
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         """Read instances with all that a row shows."""

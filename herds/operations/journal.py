@@ -1,10 +1,12 @@
 """Writes what happens to the metadata database: one writer, many threads, few commits.
 
 The threads of a worker hand in records and wait until they are committed; records
-that arrive together are committed together. While the database is away the writer
-goes on trying and the threads wait, so that nothing is done off the record and no
-output is lost. Every statement can be repeated: a commit whose answer was lost is
-simply made again. A worker that was declared lost writes nothing any more.
+that arrive together are committed together. Other work in the metadata takes its
+turn between them, so that a worker needs one connection for all of its threads.
+While the database is away the writer goes on trying and the threads wait: nothing
+is done off the record, and no output is lost. Everything can be repeated: a commit
+whose answer was lost is simply made again. A worker that was declared lost writes
+nothing any more.
 """
 
 from __future__ import annotations
@@ -14,17 +16,20 @@ import logging
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from herds.domain.states import StepState, TargetState
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BATCH = 500  # records in one commit, at most
 _PAUSE = 0.5  # seconds between attempts while the database is away
@@ -178,7 +183,34 @@ _ORDER: tuple[type[Record], ...] = (
     StepEnded,
     TargetEnded,
 )
-Entry = tuple[Sequence[Record], "Future[list[bool]]"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Records of one thread, and what it waits on."""
+
+    records: Sequence[Record]
+    written: Future[list[bool]]
+
+
+class _End:
+    """Nothing comes after this."""
+
+
+@dataclass(frozen=True)
+class _Deed:
+    """Other work in the metadata, and what its thread waits on."""
+
+    work: Callable[[], Any]
+    done: Future[Any]
+    owned: bool
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What other work raised; it was undone and is not tried again."""
+
+    error: Exception
 
 
 class Journal:
@@ -189,7 +221,7 @@ class Journal:
     ) -> None:
         self._worker_id = worker_id
         self._on_disowned = on_disowned
-        self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Entry | _Deed | _End] = queue.SimpleQueue()
         self._given_up = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="journal")
 
@@ -197,22 +229,17 @@ class Journal:
         """Begin to write."""
         self._thread.start()
 
-    def stop(self, *, give_up: bool = False) -> None:
-        """Write what was handed in, then end.
-
-        Args:
-            give_up: do not wait for a database that is away.
-        """
-        if give_up:
-            self._given_up.set()
-        self._entries.put(None)
+    def stop(self) -> None:
+        """Write what was handed in, if the database is there, then end."""
+        self._given_up.set()
+        self._waiting.put(_End())
         self._thread.join()
 
     def hand_in(self, *records: Record) -> Future[list[bool]]:
         """Hand in records without waiting for their commit."""
-        written: Future[list[bool]] = Future()
-        self._entries.put((records, written))
-        return written
+        entry = _Entry(records, Future())
+        self._waiting.put(entry)
+        return entry.written
 
     def write(self, *records: Record) -> list[bool]:
         """Hand in records and wait until they are committed.
@@ -225,71 +252,106 @@ class Journal:
         """
         return self.hand_in(*records).result()
 
+    def do(self, work: Callable[[], T], *, owned: bool = True) -> T:
+        """Do other work in the metadata, in a transaction, after what was handed in.
+
+        Args:
+            work: what to do; it is done again after a lost connection.
+            owned: whether the worker must still be registered.
+
+        Raises:
+            Disowned: this worker was declared lost; nothing was done.
+            Exception: whatever the work raises.
+        """
+        deed = _Deed(work, Future(), owned)
+        self._waiting.put(deed)
+        result: T = deed.done.result()
+        return result
+
     def _write_on(self) -> None:
         try:
-            while (entry := self._entries.get()) is not None:
-                batch, is_last = self._collect(entry)
-                self._commit(batch)
-                if is_last:
+            while True:
+                entries, last = self._gather()
+                self._commit(entries)
+                if last is None:
+                    continue
+                if isinstance(last, _End):
                     return
+                self._persist([last.done], partial(self._perform, last))
         finally:
             connection.close()
 
-    def _collect(self, first: Entry) -> tuple[list[Entry], bool]:
-        """Take what has arrived meanwhile; true if the end was among it."""
-        batch = [first]
-        size = len(first[0])
+    def _gather(self) -> tuple[list[_Entry], _Deed | _End | None]:
+        """Take what has arrived, up to other work or the end; wait for the first."""
+        entries: list[_Entry] = []
+        size = 0
         while size < _BATCH:
             try:
-                entry = self._entries.get_nowait()
+                item = self._waiting.get(block=not entries)
             except queue.Empty:
                 break
-            if entry is None:
-                return batch, True
-            batch.append(entry)
-            size += len(entry[0])
-        return batch, False
+            if not isinstance(item, _Entry):
+                return entries, item
+            entries.append(item)
+            size += len(item.records)
+        return entries, None
 
-    def _commit(self, batch: Sequence[Entry]) -> None:
-        while True:
+    def _commit(self, entries: Sequence[_Entry]) -> None:
+        try:
+            self._persist(
+                [entry.written for entry in entries], partial(self._write, entries)
+            )
+        except Exception as error:
+            if len(entries) == 1:
+                logger.exception("A record of the journal could not be written")
+                entries[0].written.set_exception(error)
+                return
+            # One record that cannot be written spoils no other.
+            for entry in entries:
+                self._commit([entry])
+
+    def _persist(
+        self, waiting: Sequence[Future[Any]], attempt: Callable[[], Sequence[Any]]
+    ) -> None:
+        """Attempt something until it is committed, and give the results out."""
+        while waiting:
             try:
-                found = self._try(
-                    [record for records, _ in batch for record in records]
-                )
+                results = attempt()
             except (OperationalError, InterfaceError) as away:
                 connection.close()
-                if self._given_up.wait(_PAUSE):
-                    _fail(batch, away)
-                    return
-                logger.warning("The metadata database is away: %s", away)
+                if not self._given_up.wait(_PAUSE):
+                    logger.warning("The metadata database is away: %s", away)
+                    continue
+                for each in waiting:
+                    each.set_exception(away)
             except Disowned as lost:
-                _fail(batch, lost)
+                for each in waiting:
+                    each.set_exception(lost)
                 self._on_disowned()
-                return
-            except Exception as error:
-                if len(batch) > 1:
-                    # One record that cannot be written spoils no other.
-                    for entry in batch:
-                        self._commit([entry])
-                    return
-                logger.exception("A record of the journal could not be written")
-                _fail(batch, error)
-                return
             else:
-                for records, written in batch:
-                    written.set_result([found[id(record)] for record in records])
-                return
+                for each, result in zip(waiting, results, strict=True):
+                    if isinstance(result, _Failed):
+                        each.set_exception(result.error)
+                    else:
+                        each.set_result(result)
+            return
 
-    def _try(self, records: Sequence[Record]) -> dict[int, bool]:
+    def _perform(self, deed: _Deed) -> Sequence[Any]:
+        try:
+            with transaction.atomic():
+                if deed.owned:
+                    self._refuse_disowned()
+                return [deed.work()]
+        except (OperationalError, InterfaceError, Disowned):
+            raise
+        except Exception as error:
+            return [_Failed(error)]
+
+    def _write(self, entries: Sequence[_Entry]) -> list[list[bool]]:
+        records = [record for entry in entries for record in entry.records]
         found: dict[int, bool] = {}
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT 1 FROM ele_worker"
-                " WHERE worker_id = %s AND stopped_at IS NULL FOR SHARE",
-                [self._worker_id],
-            )
-            if cursor.fetchone() is None:
-                raise Disowned
+            self._refuse_disowned()
             for kind in _ORDER:
                 of_kind = [record for record in records if type(record) is kind]
                 if kind is TargetBegun:
@@ -299,9 +361,14 @@ class Journal:
                 elif of_kind:
                     cursor.executemany(kind.SQL, [each.values() for each in of_kind])
                     found.update((id(each), True) for each in of_kind)
-        return found
+        return [[found[id(record)] for record in entry.records] for entry in entries]
 
-
-def _fail(batch: Iterable[Entry], error: Exception) -> None:
-    for _, written in batch:
-        written.set_exception(error)
+    def _refuse_disowned(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM ele_worker"
+                " WHERE worker_id = %s AND stopped_at IS NULL FOR SHARE",
+                [self._worker_id],
+            )
+            if cursor.fetchone() is None:
+                raise Disowned

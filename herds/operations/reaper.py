@@ -92,10 +92,10 @@ def _free_orphans() -> None:
               LEFT JOIN procrastinate_workers process ON process.id = queued.worker_id
              WHERE queued.status = 'doing'
                AND (process.id IS NULL
-                    OR process.last_heartbeat < now() - %s::interval)
+                    OR process.last_heartbeat < now() - make_interval(secs => %s))
                AND (job.is_done OR job.worker_id IS NULL)
             """,
-            [LOST_AFTER],
+            [LOST_AFTER.total_seconds()],
         )
         stuck = [row[0] for row in cursor.fetchall()]
     if not stuck:

@@ -10,15 +10,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from herds.domain.clock import Clock
 from herds.domain.cluster import Observation
-from herds.domain.states import OperationState, TargetState
+from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
 from herds.errors import (
     CommandTimedOut,
     ElephaasError,
@@ -37,7 +37,6 @@ from herds.services.toolbox import Toolbox
 
 from . import dispatch, registry
 from .journal import Disowned, Journal, TargetEnded
-from .patience import patiently
 from .story import Dropped, Story
 
 logger = logging.getLogger(__name__)
@@ -123,7 +122,7 @@ class _HerdRun:
     action: Action
     crew: Crew
     cancelled: threading.Event
-    earlier: Mapping[int, Mapping[str, Mapping[str, Any]]]
+    earlier: Earlier
     sightings: dict[int, Sighting] = field(default_factory=dict)
 
 
@@ -135,59 +134,60 @@ def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
     """
     cancelled = crew.cancellations.join(operation_id)
     try:
-        claimed = patiently(lambda: _claim(operation_id, herd_key, crew), crew.stopping)
+        claimed = crew.journal.do(lambda: _claim(operation_id, herd_key, crew))
         if claimed is not None:
-            operation, targets = claimed
+            operation, targets, earlier = claimed
             run = _HerdRun(
                 operation=operation,
                 action=registry.get(operation.action),
                 crew=crew,
                 cancelled=cancelled,
-                earlier=_earlier(targets),
+                earlier=earlier,
             )
             _run_waves(run, targets)
-        patiently(lambda: _hand_on(operation_id, herd_key), crew.stopping)
+        crew.journal.do(lambda: _hand_on(operation_id, herd_key))
     except Disowned:
         logger.warning("Operation %s was taken from this worker", operation_id)
     finally:
         crew.cancellations.leave(operation_id)
 
 
+Earlier = Mapping[int, Mapping[str, Mapping[str, Any]]]
+"""What earlier attempts saw: by target, by the name of the step."""
+
+
 def _claim(
     operation_id: int, herd_key: str, crew: Crew
-) -> tuple[Operation, list[OperationTarget]] | None:
+) -> tuple[Operation, list[OperationTarget], Earlier] | None:
     """Make the queued targets of a herd this worker's own."""
-    with transaction.atomic():
-        operation = (
-            Operation.objects.select_for_update().filter(pk=operation_id).first()
-        )
-        if operation is None:
-            return None
-        targets = list(
-            operation.targets.select_for_update(of=("self",))
-            .filter(herd_key=herd_key, state=TargetState.QUEUED)
-            .select_related("instance__server", "instance__herd__environment")
-            .order_by("wave", "position")
-        )
-        if not targets:
-            return None
-        for target in targets:
-            target.attempt += 1
-            target.worker_id = crew.worker_id
-        OperationTarget.objects.bulk_update(targets, ["attempt", "worker"])
-        OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
-            worker=crew.worker_id
-        )
-        if operation.state == OperationState.QUEUED:
-            operation.state = OperationState.RUNNING
-        operation.started_at = operation.started_at or timezone.now()
-        operation.save(update_fields=["state", "started_at"])
-    return operation, targets
+    operation = Operation.objects.select_for_update().filter(pk=operation_id).first()
+    if operation is None:
+        return None
+    targets = list(
+        operation.targets.select_for_update(of=("self",))
+        .filter(herd_key=herd_key, state=TargetState.QUEUED)
+        .select_related("instance__server", "instance__herd__environment")
+        .order_by("wave", "position")
+    )
+    if not targets:
+        return None
+    for target in targets:
+        target.attempt += 1
+        target.worker_id = crew.worker_id
+    OperationTarget.objects.bulk_update(targets, ["attempt", "worker"])
+    OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
+        worker=crew.worker_id
+    )
+    if operation.state == OperationState.QUEUED:
+        operation.state = OperationState.RUNNING
+    operation.started_at = operation.started_at or timezone.now()
+    operation.save(update_fields=["state", "started_at"])
+    return operation, targets, _earlier(targets)
 
 
 def _earlier(
     targets: Sequence[OperationTarget],
-) -> Mapping[int, Mapping[str, Mapping[str, Any]]]:
+) -> Earlier:
     """Give what earlier attempts saw in each step, the first sight of it."""
     again = [target.pk for target in targets if target.attempt > 1]
     seen: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
@@ -200,18 +200,18 @@ def _earlier(
 
 def _hand_on(operation_id: int, herd_key: str) -> None:
     """Give the herd's job back if targets are left in it, and settle the operation."""
-    with transaction.atomic():
-        operation = (
-            Operation.objects.select_for_update().filter(pk=operation_id).first()
-        )
-        if operation is None:
-            return
-        left = operation.targets.filter(herd_key=herd_key, state=TargetState.QUEUED)
-        OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
-            worker=None,
-            **({"queue_id": None} if left.exists() else {"is_done": True}),
-        )
-    dispatch.settle_by_number(operation_id)
+    operation = Operation.objects.select_for_update().filter(pk=operation_id).first()
+    if operation is None:
+        return
+    left = operation.targets.filter(herd_key=herd_key, state=TargetState.QUEUED)
+    job = OperationJob.objects.filter(operation=operation, herd_key=herd_key)
+    if left.exists():
+        left.update(worker=None)
+        job.update(worker=None, queue_id=None)
+    else:
+        job.update(worker=None, is_done=True)
+    if operation.state in ACTIVE_OPERATIONS:
+        dispatch.settle(operation)
 
 
 def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
@@ -221,22 +221,18 @@ def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
             return
         states = _run_wave(run, list(wave))
         if herd_id is not None and run.sightings:
-            sightings, run.sightings = run.sightings, {}
-            patiently(
-                lambda seen=sightings: record_sightings(herd_id, seen),  # type: ignore[misc]
-                run.crew.stopping,
-            )
+            run.crew.journal.do(partial(record_sightings, herd_id, run.sightings))
+            run.sightings = {}
         if TargetState.FAILED in states and run.operation.stop_at_first_failure:
-            patiently(lambda: _drop_rest(run.operation.pk), run.crew.stopping)
+            run.crew.journal.do(partial(_drop_rest, run.operation.pk))
 
 
 def _drop_rest(operation_id: int) -> None:
-    with transaction.atomic():
-        operation = Operation.objects.select_for_update().get(pk=operation_id)
-        dispatch.drop_waiting(
-            operation,
-            "Not begun; another target failed, and the request was to stop then.",
-        )
+    operation = Operation.objects.select_for_update().get(pk=operation_id)
+    dispatch.drop_waiting(
+        operation,
+        "Not begun; another target failed, and the request was to stop then.",
+    )
 
 
 def _run_wave(run: _HerdRun, wave: Sequence[OperationTarget]) -> list[TargetState]:

@@ -24,7 +24,6 @@ from herds.services.toolbox import Toolbox
 
 from .dispatch import QUEUE, TASK
 from .journal import Journal
-from .patience import patiently
 from .reaper import reap, release
 from .runner import Cancellations, Crew, run_herd
 
@@ -40,7 +39,7 @@ _RECONNECT = 1.0  # seconds before the queue is listened to again
 class WorkerProcess:
     """One worker: its identity, its threads, and the connections that it keeps."""
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, toolbox: Toolbox | None = None) -> None:
         """Prepare a worker that works on ``threads`` herds at once."""
         clock = SystemClock()
         self._threads = threads
@@ -50,7 +49,7 @@ class WorkerProcess:
         self._crew = Crew(
             worker_id=self._worker_id,
             journal=Journal(self._worker_id, on_disowned=self._give_up),
-            toolbox=Toolbox(clock),
+            toolbox=toolbox or Toolbox(clock),
             clock=clock,
             pool=ThreadPoolExecutor(
                 threads * _TARGETS_A_HERD, thread_name_prefix="target"
@@ -68,17 +67,18 @@ class WorkerProcess:
             Whether the end was asked for; False where this worker was declared
             lost and has to be started anew.
         """
-        patiently(self._register, self._stopping)
-        self._crew.journal.start()
         keeper = threading.Thread(target=self._keep_house, name="housekeeping")
-        keeper.start()
+        self._crew.journal.start()
         try:
+            self._crew.journal.do(self._register, owned=False)
+            keeper.start()
             asyncio.run(self._listen(handle_signals=handle_signals))
         finally:
             self._stopping.set()
-            keeper.join()
+            if keeper.ident is not None:
+                keeper.join()
             self._crew.pool.shutdown()
-            self._crew.journal.stop(give_up=True)
+            self._crew.journal.stop()
             self._crew.toolbox.close()
             self._sign_off()
         return not self._disowned.is_set()

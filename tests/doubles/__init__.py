@@ -1,0 +1,1 @@
+"""Doubles, reviewed like product code; the lab proves the same on real parts."""

@@ -1,0 +1,120 @@
+"""Clusters that live in memory: they start, stop and reload as PostgreSQL does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from herds.domain.cluster import Activity, ClusterRef, Observation
+from herds.domain.lsn import Lsn
+from herds.errors import ElephaasError
+from herds.models import Instance
+from herds.postgres.cluster import Acted
+from herds.services.toolbox import cluster_ref
+
+Hook = Callable[["SimulatedCluster", str], None]
+
+
+@dataclass
+class SimulatedCluster:
+    """One cluster; ``acts`` lists what was done to it, in order.
+
+    ``before`` is called with the name of each act, and may raise what a host would.
+    """
+
+    ref: ClusterRef
+    log: list[tuple[str, str]]
+    running: bool = True
+    in_recovery: bool = False
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    unreachable: ElephaasError | None = None
+    exit_status: int = 0
+    ignores: set[str] = field(default_factory=set)
+    before: Hook = lambda cluster, name: None
+    _loaded: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def host(self) -> str:
+        return self.ref.hostname
+
+    def look(self) -> Observation:
+        if self.unreachable is not None:
+            raise self.unreachable
+        now = datetime.now(UTC)
+        if not self.running:
+            return Observation(
+                activity=Activity.STOPPED,
+                observed_at=now,
+                version="15",
+                control_state="shut down",
+            )
+        return Observation(
+            activity=Activity.RUNNING,
+            observed_at=now,
+            version="15.18",
+            pid=4711,
+            started_at=self.started_at,
+            answers=True,
+            in_recovery=self.in_recovery,
+            position=Lsn.parse("0/3000000"),
+            loaded_at=self._loaded,
+            facts={"loaded_ago": (now - self._loaded).total_seconds()},
+        )
+
+    def act(self, name: str, *, need_running: bool = False) -> Acted:
+        self.before(self, name)
+        if self.unreachable is not None:
+            raise self.unreachable
+        self.log.append((self.host, name))
+        status: int | None = self.exit_status
+        if need_running and not self.running:
+            status = None
+        elif name not in self.ignores:
+            self._obey(name)
+        return Acted(
+            command=f"pg_ctl {name}",
+            status=status,
+            stdout=f"{name} on {self.host}",
+            stderr="",
+            seconds=0.01,
+            seen=self.look(),
+        )
+
+    def _obey(self, name: str) -> None:
+        now = datetime.now(UTC)
+        if name == "stop":
+            self.running = False
+        elif name == "start":
+            self.running, self.started_at, self._loaded = True, now, now
+        elif name == "reload":
+            self._loaded = now
+
+
+class SimulatedFleet:
+    """A toolbox whose clusters are simulated, one for every instance."""
+
+    patience = 0.5
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, str]] = []
+        self._clusters: dict[int, SimulatedCluster] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, instance: Instance) -> SimulatedCluster:
+        with self._lock:
+            if instance.pk not in self._clusters:
+                self._clusters[instance.pk] = SimulatedCluster(
+                    ref=cluster_ref(instance),
+                    log=self.log,
+                    in_recovery=instance.master_id is not None,
+                )
+            return self._clusters[instance.pk]
+
+    def cluster(self, instance: Instance) -> Any:
+        return self[instance]
+
+    def close(self) -> None:
+        """Nothing is kept open."""

@@ -1,0 +1,1 @@
+"""The engine on simulated clusters and a real metadata server."""

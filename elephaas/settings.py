@@ -72,6 +72,8 @@ OPERATIONS: dict[str, Any] = {}
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # First, so that its runserver is the one that is run.
+    "herds",
     "elephaas.apps.ElephaasAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -80,7 +82,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "procrastinate.contrib.django",
-    "herds",
 ]
 
 MIDDLEWARE = [

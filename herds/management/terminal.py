@@ -6,7 +6,9 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any
+
+from django.core.management.base import OutputWrapper
 
 from herds.domain.states import (
     ACTIVE_OPERATIONS,
@@ -69,7 +71,7 @@ def _moment(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def print_plan(operation: Operation, out: TextIO) -> None:
+def print_plan(operation: Operation, out: OutputWrapper) -> None:
     """Print the plan as a table: what will happen to which container, in order."""
     targets = list(operation.targets.all())
     out.write(f"{operation.headline}\n\n")
@@ -101,7 +103,7 @@ def print_plan(operation: Operation, out: TextIO) -> None:
         out.write(f"\nAfterwards: {operation.afterwards}\n")
 
 
-def _print_table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
+def _print_table(rows: Sequence[Sequence[str]], out: OutputWrapper) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -109,7 +111,7 @@ def _print_table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
 
 
 def follow(
-    operation: Operation, out: TextIO, each_look: Callable[[], object]
+    operation: Operation, out: OutputWrapper, each_look: Callable[[], object]
 ) -> Operation:
     """Print what happens until the operation has ended.
 
@@ -150,7 +152,7 @@ def _ended_line(target: OperationTarget) -> str:
     )
 
 
-def _write_progress(targets: Iterable[OperationTarget], out: TextIO) -> None:
+def _write_progress(targets: Iterable[OperationTarget], out: OutputWrapper) -> None:
     if not out.isatty():
         return
     targets = list(targets)
@@ -161,13 +163,13 @@ def _write_progress(targets: Iterable[OperationTarget], out: TextIO) -> None:
         if target.state in {TargetState.RUNNING, TargetState.CANCELLING}
     ]
     line = f"◐ {done} of {len(targets)} ended; {', '.join(working) or 'waiting'}"
-    out.write(line[:100])
+    out.write(line[:100], ending="")
     out.flush()
 
 
-def _clear(out: TextIO) -> None:
+def _clear(out: OutputWrapper) -> None:
     if out.isatty():
-        out.write("\r\x1b[K")
+        out.write("\r\x1b[K", ending="")
 
 
 EXIT_STATUS = {

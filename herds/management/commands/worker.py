@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -26,15 +28,28 @@ class Command(BaseCommand):
             default=None,
             help="herds to work on at once (default: OPERATIONS['WORKER_THREADS'])",
         )
+        parser.add_argument(
+            "--end-with-stdin",
+            action="store_true",
+            help="end when standard input is closed, as for runserver",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         threads = options["threads"] or conf.operations().worker_threads
         if threads < 1:
             raise CommandError("A worker needs at least one thread.")
         self.stdout.write(f"Worker started; it works on {threads} herds at once.")
-        if not WorkerProcess(threads=threads).run():
+        worker = WorkerProcess(threads=threads)
+        if options["end_with_stdin"]:
+            threading.Thread(target=_end_with_stdin, args=[worker], daemon=True).start()
+        if not worker.run():
             raise CommandError(
                 "The worker was silent for so long that it was declared lost. Its "
                 "targets are marked as interrupted; start a worker and resume them."
             )
         self.stdout.write("Worker ended.")
+
+
+def _end_with_stdin(worker: WorkerProcess) -> None:
+    sys.stdin.read()
+    worker.stop()

@@ -6,12 +6,13 @@ what the text says. Templates use the same marks through ``{% load badges %}``.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zlib import crc32
 
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 STALE_AFTER = timedelta(minutes=3)
@@ -19,6 +20,8 @@ STALE_AFTER = timedelta(minutes=3)
 
 ENVIRONMENT_HUES = 6
 """How many hues the style sheet has for environments without a hue of their own."""
+
+_PIECES = re.compile(r"[^/.]*[/.]?")
 
 _NAMED_ENVIRONMENTS = {
     "prod": "prod",
@@ -104,6 +107,17 @@ def beside_environment(text: str, environment_name: str | None) -> SafeString:
 def mono(text: object) -> SafeString:
     """Mark a host name, path, LSN or command: monospace, selected whole by a click."""
     return format_html('<code class="ele-mono">{}</code>', text)
+
+
+def breakable(text: str) -> SafeString:
+    """Mark a long path or name like ``mono``, with leave to break it where it is read.
+
+    The places to break at are no characters, so what is copied is the text itself.
+    """
+    pieces = format_html_join(
+        mark_safe("<wbr>"), "{}", ((piece,) for piece in _PIECES.findall(text))
+    )
+    return format_html('<code class="ele-mono">{}</code>', pieces)
 
 
 def number(value: object) -> SafeString:

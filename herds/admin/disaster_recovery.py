@@ -59,4 +59,4 @@ class DisasterRecoveryAdmin(
     @admin.display(description="Virtual Host", ordering="vhost")
     def virtual_host(self, pair: DisasterRecovery) -> SafeString | None:
         """Show the DNS name of the primary."""
-        return badges.mono(pair.vhost) if pair.vhost else None
+        return badges.breakable(pair.vhost) if pair.vhost else None

@@ -73,12 +73,12 @@ class HerdAdmin(OperateMixin[Herd], InventoryAdmin[Herd]):
     @admin.display(description="Virtual Host", ordering="vhost")
     def virtual_host(self, herd: Herd) -> SafeString | None:
         """Show the DNS name of the primary."""
-        return badges.mono(herd.vhost) if herd.vhost else None
+        return badges.breakable(herd.vhost) if herd.vhost else None
 
     @admin.display(description="Data Root", ordering="pgdata")
     def data_root(self, herd: Herd) -> SafeString:
         """Show the data directory of every member."""
-        return badges.mono(herd.pgdata)
+        return badges.breakable(herd.pgdata)
 
 
 def _add_instance_url(herd: Herd, request: HttpRequest) -> str:

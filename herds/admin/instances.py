@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
@@ -60,20 +60,14 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
     fieldsets = [
         (None, {"fields": ["herd", "server", "local_pgdata"]}),
     ]
-    _observed = (
-        "Observed",
-        {
-            "fields": [
-                "online",
-                "unreachable_why",
-                "primary",
-                "lag",
-                "version_number",
-                "wal_position",
-                "data_directory",
-            ]
-        },
-    )
+    observed_fields = [
+        "state",
+        "role",
+        "behind",
+        "version_number",
+        "wal_position",
+        "data_directory",
+    ]
 
     class Media:
         js = ["herds/instance_form.js"]
@@ -90,7 +84,10 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
         """Show what was observed of an instance that exists."""
         if obj is None:
             return self.fieldsets
-        return [self._observed, *self.fieldsets]
+        observed = list(self.observed_fields)
+        if obj.unreachable_why:
+            observed.insert(1, "why_unknown")
+        return [("Observed", {"fields": observed}), *self.fieldsets]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Instance | None = None
@@ -98,7 +95,16 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
         """Keep herd and server of an instance: another pair is another instance."""
         if obj is None:
             return []
-        return [*self._observed[1]["fields"], "herd", "server"]
+        return [*self.observed_fields, "why_unknown", "herd", "server"]
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Name the instance with its environment above its form."""
+        instance: Instance | None = context.get("original")
+        if instance is not None:
+            context["environment_name"] = facts.environment_name(instance.herd)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
@@ -145,6 +151,26 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
     @admin.display(description="MB Lag", ordering=inventory.BY_LAG)
     def lag(self, instance: Instance) -> SafeString:
         """Show how far a replica is behind, and how old that is."""
+        return facts.lag(instance)
+
+    @admin.display(description="State")
+    def state(self, instance: Instance) -> SafeString:
+        """Show what is known of the postmaster, on its own page."""
+        return facts.online(instance)
+
+    @admin.display(description="Why Unknown")
+    def why_unknown(self, instance: Instance) -> str:
+        """Show why nothing could be seen the last time."""
+        return instance.unreachable_why
+
+    @admin.display(description="Role")
+    def role(self, instance: Instance) -> SafeString:
+        """Show the role, on the instance's own page."""
+        return facts.role(instance)
+
+    @admin.display(description="Lag")
+    def behind(self, instance: Instance) -> SafeString:
+        """Show how far a replica is behind, on its own page."""
         return facts.lag(instance)
 
     @admin.display(description="WAL Position")

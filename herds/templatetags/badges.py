@@ -42,6 +42,12 @@ def mono(text: object) -> SafeString:
     return badges.mono(text)
 
 
+@register.filter(name="breakable")
+def breakable(text: str) -> SafeString:
+    """Mark a long path or name that may break at its dots and slashes."""
+    return badges.breakable(text)
+
+
 @register.filter(name="bytesize")
 def bytesize(octets: int) -> str:
     """Write a number of bytes for people."""

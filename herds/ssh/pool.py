@@ -35,8 +35,9 @@ class ShellPool:
     a host that is slow to connect holds up nobody but those who asked for it.
 
     ``user`` is the remote OS user, ``private_key`` or ``private_key_file`` its key,
-    ``connect_timeout`` bounds connecting in seconds. Raises PreconditionFailed for an
-    unusable key file.
+    ``connect_timeout`` bounds connecting, ``stop_grace`` is what processes that have to
+    be stopped get to end by themselves, both in seconds. Raises PreconditionFailed for
+    an unusable key file.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class ShellPool:
         private_key: paramiko.PKey | None = None,
         port: int = 22,
         connect_timeout: float = 5.0,
+        stop_grace: float = 5.0,
     ) -> None:
         if private_key is None:
             if private_key_file is None:
@@ -55,6 +57,7 @@ class ShellPool:
         self._login = Login(
             user=user, key=private_key, port=port, connect_timeout=connect_timeout
         )
+        self._stop_grace = stop_grace
         self._lock = threading.Lock()
         self._kept: dict[str, _KeptConnection] = {}
         self._closed = False
@@ -67,8 +70,12 @@ class ShellPool:
         read.
         """
         pinned = _pinned(host, host_key)
-        connect_timeout = self._login.connect_timeout
-        return RemoteShell(host, lambda: self._keep(host, pinned), connect_timeout)
+        return RemoteShell(
+            host,
+            lambda: self._keep(host, pinned),
+            connect_timeout=self._login.connect_timeout,
+            stop_grace=self._stop_grace,
+        )
 
     def warm(
         self, hosts: Iterable[tuple[str, str | None]], *, threads: int = 32

@@ -18,7 +18,6 @@ from herds.errors import (
     OutcomeUnknown,
 )
 from herds.ssh.command import (
-    RUN_VARIABLE,
     CancelAskedError,
     DeadlinePassedError,
     NotSentError,
@@ -27,7 +26,7 @@ from herds.ssh.command import (
 )
 from herds.ssh.deadline import Deadline
 from herds.ssh.shell import Completed, OnOutput
-from herds.ssh.stop import GRACE_SECONDS, NotAnsweredError, stop_processes
+from herds.ssh.stop import NotAnsweredError, stop_processes
 from herds.ssh.transport import HostTransport
 
 logger = logging.getLogger(__name__)
@@ -88,11 +87,17 @@ class RemoteShell:
     """Shell on one host, over a pool's connection; see herds.ssh.shell.Shell."""
 
     def __init__(
-        self, host: str, keep: Callable[[], Kept], connect_timeout: float
+        self,
+        host: str,
+        keep: Callable[[], Kept],
+        *,
+        connect_timeout: float,
+        stop_grace: float,
     ) -> None:
         self.host = host
         self._keep = keep
         self._connect_timeout = connect_timeout
+        self._stop_grace = stop_grace
 
     def run(
         self,
@@ -211,7 +216,7 @@ class RemoteShell:
             return True
         # Nothing was found or the script could not run. The SSH server knows the group
         # too, though it signals it for none but ordinary users without forced commands.
-        for signal, patience in (("TERM", GRACE_SECONDS), ("KILL", 1.0)):
+        for signal, patience in (("TERM", self._stop_grace), ("KILL", 1.0)):
             command.signal(signal)
             if command.seen_to_end(patience):
                 return True
@@ -225,7 +230,7 @@ class RemoteShell:
             except ElephaasError:
                 break
             try:
-                return stop_processes(transport, command.run, RUN_VARIABLE)
+                return stop_processes(transport, command.run, self._stop_grace)
             except NotAnsweredError:
                 kept.replace(transport)
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from herds.ssh.command import (
+    RUN_VARIABLE,
     DeadlinePassedError,
     NotSentError,
     RemoteCommand,
@@ -10,9 +11,6 @@ from herds.ssh.command import (
 )
 from herds.ssh.deadline import Deadline
 from herds.ssh.transport import HostTransport
-
-GRACE_SECONDS = 5
-"""How long processes may take to end after SIGTERM, before SIGKILL."""
 
 # Positional: the marker up to the process group, and the polls to grant of 50 ms each.
 # A group that only zombies are left of counts as gone. Processes that made themselves
@@ -53,16 +51,15 @@ class NotAnsweredError(Exception):
     """The host did not answer over this connection."""
 
 
-def stop_processes(
-    transport: HostTransport, run: str, marker: str, *, grace: float = GRACE_SECONDS
-) -> str:
+def stop_processes(transport: HostTransport, run: str, grace: float) -> str:
     """Stop the processes of a run over any connection to its host.
 
+    They have ``grace`` seconds after SIGTERM to end by themselves, then comes SIGKILL.
     Returns "gone" when they were seen to be gone, "none" when none was found, which
     proves little, "left" when some would not go, and "refused" when the host allows no
     session more. Raises NotAnsweredError when the host does not answer in time.
     """
-    argv = ["sh", "-c", _STOP, "sh", f"{marker}={run}.", str(int(grace / 0.05))]
+    argv = ["sh", "-c", _STOP, "sh", f"{RUN_VARIABLE}={run}.", str(int(grace / 0.05))]
     script = RemoteCommand(argv)
     try:
         script.send(transport, timeout=3.0)

@@ -87,7 +87,9 @@ class WorkerProcess:
         """End after the targets that have begun; from any thread or a signal."""
         self._stopping.set()
         if self._loop is not None and self._listening is not None:
-            self._loop.call_soon_threadsafe(self._listening.cancel)
+            # A loop that has ended already needs no word.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._listening.cancel)
 
     def _register(self) -> None:
         Worker.objects.update_or_create(

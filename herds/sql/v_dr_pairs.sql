@@ -15,25 +15,33 @@ WITH RECURSIVE chain (instance_id, upstream_id) AS (
       FROM chain
       JOIN ele_instance upstream ON upstream.instance_id = chain.upstream_id
      WHERE upstream.master_id IS NOT NULL
+), best AS (
+    SELECT DISTINCT ON (standby.herd_id)
+           standby.herd_id,
+           standby.instance_id,
+           leader.instance_id AS master_id,
+           standby.server_id,
+           lag.bytes AS lag_bytes
+      FROM chain
+      JOIN ele_instance standby ON standby.instance_id = chain.instance_id
+      JOIN ele_instance leader ON leader.instance_id = chain.upstream_id
+     CROSS JOIN LATERAL (SELECT leader.xlog_pos - standby.xlog_pos) AS lag (bytes)
+     WHERE leader.master_id IS NULL
+       AND standby.is_online
+     ORDER BY standby.herd_id,
+           standby.unreachable_since IS NOT NULL,
+           lag.bytes NULLS LAST,
+           standby.instance_id
 )
-SELECT DISTINCT ON (herd.herd_id)
-       herd.herd_id,
-       standby.instance_id,
-       leader.instance_id AS master_id,
-       standby.server_id,
+SELECT herd.herd_id,
+       best.instance_id,
+       best.master_id,
+       best.server_id,
        -- Positions are read one after the other; a standby is never ahead.
        round(
-           CASE WHEN lag.bytes < 0 THEN 0 ELSE lag.bytes END / (1024.0 * 1024.0), 1
+           CASE WHEN best.lag_bytes < 0 THEN 0 ELSE best.lag_bytes END
+           / (1024.0 * 1024.0), 1
        ) AS mb_lag,
        herd.vhost
-  FROM chain
-  JOIN ele_instance standby ON standby.instance_id = chain.instance_id
-  JOIN ele_instance leader ON leader.instance_id = chain.upstream_id
-  JOIN ele_herd herd ON herd.herd_id = standby.herd_id
- CROSS JOIN LATERAL (SELECT leader.xlog_pos - standby.xlog_pos) AS lag (bytes)
- WHERE leader.master_id IS NULL
-   AND standby.is_online
- ORDER BY herd.herd_id,
-       standby.unreachable_since IS NOT NULL,
-       lag.bytes NULLS LAST,
-       standby.instance_id;
+  FROM best
+  JOIN ele_herd herd ON herd.herd_id = best.herd_id;

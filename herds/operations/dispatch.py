@@ -30,9 +30,8 @@ def settle(operation: Operation) -> None:
     Args:
         operation: its row locked by the caller, inside a transaction.
     """
-    states = Counter(operation.targets.values_list("state", flat=True))
-    if not any(states[state] for state in ACTIVE_TARGETS):
-        _close(operation, states)
+    if not operation.targets.filter(state__in=ACTIVE_TARGETS).exists():
+        _close(operation)
         return
     handed_out = operation.jobs.filter(queue_id__isnull=False, is_done=False).count()
     room = operation.concurrency - handed_out
@@ -66,7 +65,8 @@ def drop_waiting(operation: Operation, outcome: str) -> None:
     )
 
 
-def _close(operation: Operation, states: Counter[str]) -> None:
+def _close(operation: Operation) -> None:
+    states = Counter(operation.targets.values_list("state", flat=True))
     final = [TargetState(state) for state in states.elements()]
     operation.state = summarise(final)
     operation.outcome = _outcome(operation, states)

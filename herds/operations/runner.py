@@ -14,6 +14,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
 from herds.domain.clock import Clock
@@ -171,10 +172,11 @@ def _claim(
     )
     if not targets:
         return None
+    operation.targets.filter(herd_key=herd_key, state=TargetState.QUEUED).update(
+        attempt=F("attempt") + 1, worker=crew.worker_id
+    )
     for target in targets:
         target.attempt += 1
-        target.worker_id = crew.worker_id
-    OperationTarget.objects.bulk_update(targets, ["attempt", "worker"])
     OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
         worker=crew.worker_id
     )

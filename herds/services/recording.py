@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import connection
 
 from herds.domain.cluster import Observation
 from herds.models import Instance
@@ -20,15 +22,12 @@ class Unseen:
 
 Sighting = Observation | Unseen
 
-_SEEN_FIELDS = [
-    "is_online",
-    "version",
-    "xlog_pos",
-    "master",
-    "observed_at",
-    "unreachable_since",
-    "unreachable_why",
-]
+_KEEP = """
+    UPDATE ele_instance
+       SET is_online = %s, version = %s, xlog_pos = %s, master_id = %s,
+           observed_at = %s, unreachable_since = %s, unreachable_why = %s
+     WHERE instance_id = %s
+    """
 
 
 def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
@@ -62,8 +61,28 @@ def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
             member = members[number]
             member.unreachable_since = member.unreachable_since or sighting.at
             member.unreachable_why = sighting.why
-    changed = [members[number] for number in sightings if number in members]
-    Instance.objects.bulk_update(changed, _SEEN_FIELDS)
+    _keep([members[number] for number in sightings if number in members])
+
+
+def _keep(members: Sequence[Instance]) -> None:
+    """Save what changed, all rows in one round trip: this runs for every herd."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _KEEP,
+            [
+                (
+                    member.is_online,
+                    member.version,
+                    member.xlog_pos,
+                    member.master_id,
+                    member.observed_at,
+                    member.unreachable_since,
+                    member.unreachable_why,
+                    member.pk,
+                )
+                for member in members
+            ],
+        )
 
 
 def _note(member: Instance, seen: Observation) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
@@ -19,6 +21,10 @@ MENU_ORDER = [
 ]
 
 
+UNLISTED_APPS = {"procrastinate"}
+"""The queue's own menu would retry and cancel jobs past the record of operations."""
+
+
 class ElephaasAdminSite(admin.AdminSite):
     """Django's admin under the product's name."""
 
@@ -29,6 +35,23 @@ class ElephaasAdminSite(admin.AdminSite):
     # The site's root leads to the admin itself, so there is nothing else to view.
     site_url = None
     empty_value_display = "–"
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: type[admin.ModelAdmin] | None = None,
+        **options: Any,
+    ) -> None:
+        """Give models a menu, except those of apps that are to have none."""
+        asked = (
+            [model_or_iterable]
+            if isinstance(model_or_iterable, type)
+            else model_or_iterable
+        )
+        listed = [
+            model for model in asked if model._meta.app_label not in UNLISTED_APPS
+        ]
+        super().register(listed, admin_class, **options)
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None

@@ -11,7 +11,8 @@ from django.utils import timezone
 from herds import conf
 from herds.errors import PreconditionFailed
 from herds.models import Server
-from herds.ssh.connection import Login, connect, load_private_key
+from herds.ssh import probe
+from herds.ssh.connection import Login, load_private_key
 from herds.ssh.host_keys import HostKey, fetch_host_key
 
 __all__ = [
@@ -38,9 +39,9 @@ def check_login(hostname: str, key: HostKey) -> None:
     """Log in on the host that owns this key, as the remote user, and leave again.
 
     Raises:
-        HostUnreachable: within the setting ``CONNECT_TIMEOUT``, with the reason.
+        HostUnreachable: within twice the setting ``CONNECT_TIMEOUT``, with the reason.
         HostKeyChanged: the host presents another key by now.
-        LoginRefused: the host does not let the remote user in.
+        LoginRefused: the host does not let the remote user in, or run commands.
         PreconditionFailed: this service's own private key cannot be used.
     """
     ssh = conf.ssh()
@@ -50,7 +51,7 @@ def check_login(hostname: str, key: HostKey) -> None:
         port=ssh.port,
         connect_timeout=ssh.connect_timeout,
     )
-    connect(hostname, key, login).close()
+    probe.check_login(hostname, key, login)
 
 
 def accept_host_key(server: Server, key: HostKey, by: str) -> None:

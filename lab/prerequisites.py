@@ -1,0 +1,102 @@
+"""Says what the machine lacks for a lab, and the command that installs it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+
+POSTGRES_ROOT = Path("/usr/lib/postgresql")
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A Debian package, and the programs by which its presence is known."""
+
+    package: str
+    programs: tuple[str, ...]
+    purpose: str
+
+    def is_met(self) -> bool:
+        """Tell whether every program is there."""
+        return all(shutil.which(name, path=SEARCH_PATH) for name in self.programs)
+
+
+NEEDS = (
+    Need("openssh-server", ("sshd",), "every host runs its own sshd"),
+    Need("openssh-client", ("ssh", "ssh-keygen"), "the control host logs in over SSH"),
+    Need("bind9", ("named",), "the dns host serves the lab's zone"),
+    Need("bind9-dnsutils", ("dig", "nsupdate"), "the zone is asked and updated"),
+    Need("iproute2", ("ip",), "hosts are wired together"),
+    Need("util-linux", ("nsenter", "unshare", "setpriv"), "hosts are namespaces"),
+    Need("rsync", ("rsync",), "replicas are rebuilt"),
+    Need("postgresql-common", ("pg_lsclusters", "pg_ctlcluster"), "Debian's clusters"),
+)
+
+
+def postgres_versions() -> list[str]:
+    """Return the installed major versions of the PostgreSQL server, oldest first."""
+    programs = POSTGRES_ROOT.glob("*/bin/initdb")
+    return sorted((path.parts[-3] for path in programs), key=_version_key)
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def choose_postgres(wanted: str | None) -> str:
+    """Return ``wanted``, or the newest installed version; LabError when not there."""
+    versions = postgres_versions()
+    if wanted is None:
+        return versions[-1]
+    if wanted not in versions:
+        raise LabError(
+            f"PostgreSQL {wanted} is not installed; there is {', '.join(versions)}.\n"
+            f"Install it with: apt-get install -y postgresql-{wanted}"
+        )
+    return wanted
+
+
+def missing(
+    needs: tuple[Need, ...] = NEEDS,
+    versions: Callable[[], list[str]] = postgres_versions,
+) -> list[Need]:
+    """Return what is not installed."""
+    lacking = [need for need in needs if not need.is_met()]
+    if not versions():
+        lacking.append(Need("postgresql-15", ("initdb",), "hosts run PostgreSQL"))
+    return lacking
+
+
+def require_root() -> None:
+    """Raise LabError unless we may make and end namespaces."""
+    if os.geteuid() != 0:
+        raise LabError(
+            "The lab makes network and mount namespaces, which needs root.\n"
+            "Run the same command with sudo, or as root."
+        )
+
+
+def require() -> None:
+    """Raise LabError unless a lab can be made here; the text says what to do."""
+    require_root()
+    lacking = missing()
+    if lacking:
+        lines = [f"  {need.package}: {need.purpose}" for need in lacking]
+        packages = " ".join(need.package for need in lacking)
+        raise LabError(
+            "The lab needs Debian packages that are not installed:\n"
+            + "\n".join(lines)
+            + f"\nInstall them with: apt-get install -y {packages}"
+        )
+    if not any(
+        line.split()[-1] == "overlay"
+        for line in Path("/proc/filesystems").read_text().splitlines()
+    ):
+        raise LabError(
+            "The kernel has no overlay filesystem loaded.\n"
+            "Load it with: modprobe overlay"
+        )

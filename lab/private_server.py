@@ -6,16 +6,16 @@ other server of the machine, and never runs as root: root hands it to ``postgres
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from .proc import children_of, is_alive, runs_in
 
 SOCKET_PATH_LIMIT = 107
 """Bytes of a socket's path (unix(7)), the terminating zero not counted."""
@@ -105,10 +105,9 @@ class PrivateServer:
         self._process: subprocess.Popen[bytes] | None = None
         if listen and not password:
             raise ServerFailed("A private server that listens on TCP needs a password.")
-        socket = f"{self.directory}/.s.PGSQL.{port}"
-        if len(os.fsencode(socket)) > SOCKET_PATH_LIMIT:
+        if len(os.fsencode(self._socket)) > SOCKET_PATH_LIMIT:
             raise ServerFailed(
-                f"The path of the socket {socket} is longer than "
+                f"The path of the socket {self._socket} is longer than "
                 f"{SOCKET_PATH_LIMIT} bytes. Choose a directory with a shorter path."
             )
 
@@ -121,6 +120,10 @@ class PrivateServer:
     def log(self) -> Path:
         """The file the server's messages go to."""
         return self.directory / "server.log"
+
+    @property
+    def _socket(self) -> Path:
+        return self.directory / f".s.PGSQL.{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -175,15 +178,10 @@ class PrivateServer:
         self.create()
         if not self.is_running():
             self._write_configuration()
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._as_user(["postgres", "-D", str(self.data)]),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=self.directory,
-                    start_new_session=True,
-                )
+            if self.dies_with_parent:
+                self._start_as_child()
+            else:
+                self._start_as_daemon(timeout)
         self.wait_until_accepting(timeout)
 
     def stop(self, mode: str = "fast", timeout: float = 60.0) -> None:
@@ -220,14 +218,17 @@ class PrivateServer:
         postmaster = self.pid()
         if postmaster is None:
             raise ServerFailed(f"No server runs in {self.directory}.")
-        family = [postmaster, *_children(postmaster)]
+        family = [postmaster, *children_of(postmaster)]
         os.kill(postmaster, signal.SIGKILL)
         self._reap()
         _wait(
-            lambda: not any(_alive(pid) for pid in family),
+            lambda: not any(is_alive(pid) for pid in family),
             timeout,
             f"Processes of the server in {self.directory} outlive its kill.",
         )
+        # To the next postmaster, one that its parent has not yet collected is alive.
+        for lock in (self.data / "postmaster.pid", Path(f"{self._socket}.lock")):
+            lock.unlink(missing_ok=True)
 
     def destroy(self) -> None:
         """Stop the server and remove its directory with everything in it."""
@@ -243,7 +244,7 @@ class PrivateServer:
             return None
         # A stale file may name a process that is another one by now.
         number = int(first) if first.isdigit() else 0
-        return number if number and _runs_in(number, self.data) else None
+        return number if number and runs_in(number, self.data) else None
 
     def is_running(self) -> bool:
         """Tell whether the postmaster runs; it need not accept connections yet."""
@@ -255,6 +256,7 @@ class PrivateServer:
             [
                 *(str(self.binaries / "pg_isready"), "--quiet"),
                 *(f"--host={self.directory}", f"--port={self.port}"),
+                f"--username={self.superuser}",
             ],
             check=False,
         ).returncode
@@ -270,10 +272,7 @@ class PrivateServer:
 
         def accepting() -> bool:
             if self._process is not None and self._process.poll() is not None:
-                raise ServerFailed(
-                    f"The server in {self.directory} did not start. "
-                    f"Its log ends with: {self._end_of_log()}"
-                )
+                raise self._not_started()
             return self.is_accepting()
 
         _wait(
@@ -296,11 +295,44 @@ class PrivateServer:
             stdin=sql,
         ).rstrip("\n")
 
+    def _start_as_child(self) -> None:
+        """Start the postmaster as a child that is told when this thread ends."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._as_user(["postgres", "-D", str(self.data)]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                start_new_session=True,
+            )
+
+    def _start_as_daemon(self, timeout: float) -> None:
+        """Start the postmaster so that it outlives this process."""
+        try:
+            self._run(
+                [
+                    *("pg_ctl", "start", f"--pgdata={self.data}", f"--log={self.log}"),
+                    *("--wait", f"--timeout={timeout:.0f}", "--silent"),
+                ]
+            )
+        except ServerFailed as failure:
+            raise self._not_started() from failure
+
+    def _not_started(self) -> ServerFailed:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return ServerFailed(
+            f"The server in {self.directory} did not start. "
+            f"Its log ends with: {' / '.join(lines[-5:]) or '(nothing)'}"
+        )
+
     def _make_directory(self) -> None:
         """Make the directory, closed to other users unless ``shared``."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755 if self.shared else 0o700)
         self._give(self.directory)
+        self.log.touch(mode=0o600)
+        self._give(self.log)
 
     def _give(self, path: Path) -> None:
         """Hand a file to the user who runs the server."""
@@ -387,12 +419,6 @@ class PrivateServer:
             self._process.wait()
             self._process = None
 
-    def _end_of_log(self, lines: int = 5) -> str:
-        with contextlib.suppress(FileNotFoundError):
-            text = self.log.read_text(errors="replace")
-            return " / ".join(text.splitlines()[-lines:])
-        return "(empty)"
-
 
 def _quoted(value: str) -> str:
     """Return a value as postgresql.conf wants it."""
@@ -410,35 +436,3 @@ def _wait(condition: Callable[[], bool], timeout: float, failure: str) -> None:
         if time.monotonic() > deadline:
             raise ServerFailed(f"{failure} Waited {timeout:g} s.")
         time.sleep(_POLL)
-
-
-def _runs_in(pid: int, directory: Path) -> bool:
-    """Tell whether a process is a live postmaster whose data are in ``directory``.
-
-    A postmaster's working directory is its data directory; only root and its own
-    user may look, and both may. A process without one has ended.
-    """
-    try:
-        return os.readlink(f"/proc/{pid}/cwd") == str(directory.resolve())
-    except (FileNotFoundError, PermissionError):
-        return False
-
-
-def _children(parent: int) -> list[int]:
-    """Return the process numbers of a process's children (proc(5))."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            match = re.match(r"(\d+) \(.*\) \S (\d+)", stat.read_text(errors="replace"))
-            if match and int(match[2]) == parent:
-                found.append(int(match[1]))
-    return found
-
-
-def _alive(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,58 @@
+# Every target that a person types has its sentence behind "##"; `make` shows them.
+
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+WORKERS ?= 2
+
+# A failed part does not keep the others of `make test` from running; the exit status
+# still tells of it.
+MAKEFLAGS += --keep-going --no-print-directory
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo demo-up demo-down test lint test-quick test-lab bench \
+        ready ready-tests ready-bench
+
+help: ## Show what can be made
+	@echo "ElepHaaS: make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) \
+	    | while IFS='	' read -r name words; do printf '  %-11s %s\n' "$$name" "$$words"; done
+
+setup: ready-tests ## Install what is missing: Debian packages (as root) and .venv
+
+demo: ready ## Run the demonstration until Ctrl-C; its page is on localhost (root)
+	@$(PYTHON) -m lab demo
+
+demo-up: ready ## Start the demonstration in the background (root)
+	@$(PYTHON) -m lab demo-up
+
+demo-down: ready ## End the demonstration and delete what it made (root)
+	@$(PYTHON) -m lab demo-down
+
+test: lint test-quick test-lab ## Run every test: all of the three below (root)
+
+lint: ready-tests ## Check style, types, layers and migrations
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	DJANGO_SETTINGS_MODULE=tests.settings $(PYTHON) -W ignore manage.py \
+	    makemigrations --check --dry-run --skip-checks
+	$(PYTEST) -q tests/unit/test_architecture.py
+
+test-quick: ready-tests ## Run the tests that need neither root nor the lab
+	$(PYTEST) -n $(WORKERS) -m "not lab and not browser"
+
+test-lab: ready-tests ## Run the tests on lab hosts and in a browser, one at a time (root)
+	$(PYTEST) -m "lab or browser"
+
+bench: ready-bench ## Measure against pssh and ansible on 100 lab hosts (root)
+	$(PYTHON) -m bench
+
+ready:
+	@python3 -m tools.setup
+
+ready-tests:
+	@python3 -m tools.setup --tests
+
+ready-bench:
+	@python3 -m tools.setup --tests --bench

@@ -68,6 +68,9 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[Address]:
 
 
 def _looked_up(host: str, port: int, flags: int) -> list[Address]:
+    if "\0" in host:
+        # The C library would look up the name that ends there.
+        raise ValueError("A host name contains no NUL character.")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return [(family, address) for family, _, _, _, address in found]
 

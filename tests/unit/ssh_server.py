@@ -137,7 +137,8 @@ class LocalSshd:
         assert self._process is not None
         self._stopped = [self._process.pid, *self.sessions()]
         for pid in self._stopped:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let the host go on."""

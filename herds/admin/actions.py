@@ -153,7 +153,8 @@ class OperateMixin(TypedAdmin[M]):
             ],
             **(extra_context or {}),
         }
-        return cast(HttpResponse, super().history_view(request, object_id, context))
+        response: HttpResponse = super().history_view(request, object_id, context)
+        return response
 
 
 class OperationActionsMixin(OperateMixin[M]):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.contrib.admin.helpers import AdminForm
 from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 
@@ -224,7 +225,13 @@ class ConfirmForm(forms.Form):
                 error_messages={"required": "Tick this to go on, or cancel."},
             )
 
-    @property
-    def acknowledgements(self) -> list[forms.BoundField]:
-        """The boxes to tick, one for each kind of warning."""
-        return [self[name] for name in self.fields if name.startswith("acknowledged_")]
+    def as_fieldsets(self) -> AdminForm:
+        """Draw the form as the admin draws its own, the boxes to tick first."""
+        boxes = [name for name in self.fields if name.startswith("acknowledged_")]
+        others = [name for name in self.fields if name not in boxes]
+        fieldsets: list[tuple[str | None, dict[str, list[str]]]] = []
+        if boxes:
+            fieldsets.append(("Before you say yes", {"fields": boxes}))
+        fieldsets.append((None, {"fields": others}))
+        # It is typed for forms of models, but draws any.
+        return AdminForm(cast(Any, self), fieldsets, {})

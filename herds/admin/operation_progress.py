@@ -101,7 +101,7 @@ class Row:
     @property
     def elapsed(self) -> str:
         """Tell how long it took or has been running."""
-        return words.elapsed(self.target.started_at, self.target.finished_at)
+        return words.target_elapsed(self.target)
 
     @property
     def line(self) -> str:
@@ -186,7 +186,7 @@ def progress_of(operation: Operation) -> Progress:
 def _segments(operation: Operation, counts: Mapping[TargetState, int]) -> list[Segment]:
     if sum(counts.values()) > MOST_SEGMENTS:
         return _grouped(counts)
-    gap = 0.06
+    gap = min(0.15, sum(counts.values()) * 0.0015)  # the same on every page
     return [
         Segment(
             start=index + gap,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from django.contrib import messages
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -29,7 +29,7 @@ Ask = Callable[[int, requests.Requester], Operation]
 
 def requester_of(request: HttpRequest) -> requests.Requester:
     """Tell the engine who asks; the admin lets nobody in who is not logged in."""
-    user = cast(AbstractUser, request.user)
+    user = cast(User, request.user)
     return requests.Requester(user=user, name=user.get_username(), source="admin")
 
 

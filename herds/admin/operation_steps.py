@@ -81,7 +81,7 @@ class TargetSteps:
     @property
     def elapsed(self) -> str:
         """Tell how long the target took or has been running."""
-        return words.elapsed(self.target.started_at, self.target.finished_at)
+        return words.target_elapsed(self.target)
 
     @property
     def line(self) -> str:

@@ -10,8 +10,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.domain.plan import Verdict
-from herds.domain.states import OperationState, StepState, TargetState
-from herds.models import Operation
+from herds.domain.states import (
+    ACTIVE_TARGETS,
+    OperationState,
+    StepState,
+    TargetState,
+)
+from herds.models import Operation, OperationTarget
 
 from . import badges
 from .badges import Health
@@ -142,6 +147,13 @@ def elapsed(
         running = ((now or timezone.now()) - started).total_seconds()
         return duration(int(running)).replace(".0 s", " s")
     return duration((finished - started).total_seconds())
+
+
+def target_elapsed(target: OperationTarget) -> str:
+    """Write how long a target took; empty where its end was never seen."""
+    if target.finished_at is None and target.state not in ACTIVE_TARGETS:
+        return ""
+    return elapsed(target.started_at, target.finished_at)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
@@ -20,6 +21,7 @@ from . import operation_words as words
 from .base import HelpMixin, ReadOnlyMixin
 from .operation_pages import UNANSWERED
 from .operation_requests import OperationRequests
+from .operation_urls import operation_url
 
 _DJANGOS_OWN = frozenset(
     f"herds_operation_{page}" for page in ("add", "change", "delete", "history")
@@ -27,7 +29,7 @@ _DJANGOS_OWN = frozenset(
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Shows operations of one state; plans without an answer only when asked for."""
+    """Shows operations of one state."""
 
     title = "state"
     parameter_name = "state"
@@ -40,10 +42,7 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Operation]
     ) -> QuerySet[Operation]:
-        state = self.value()
-        if state is None:
-            return queryset.exclude(state__in=UNANSWERED)
-        return queryset.filter(state=state)
+        return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -87,16 +86,12 @@ class OperationAdmin(OperationRequests, HelpMixin[Operation], ReadOnlyMixin[Oper
     help_summary = "What was asked for, by whom, why, and how it ended."
     first_step = "Tick instances in the Instances menu and choose an action."
     list_display = (
-        "number",
-        "headline",
+        "what",
         "state_mark",
-        "requested_by_name",
+        "who_and_when",
         "why",
-        "when",
-        "elapsed",
-        "ended_with",
     )
-    list_display_links = ("number", "headline")
+    list_display_links = None
     list_filter = (StateFilter, ActionFilter, SourceFilter)
     list_per_page = 50
     search_fields = (
@@ -110,29 +105,47 @@ class OperationAdmin(OperationRequests, HelpMixin[Operation], ReadOnlyMixin[Oper
     ordering = ("-operation_id",)
     actions = None
 
-    @admin.display(description="number", ordering="operation_id")
-    def number(self, operation: Operation) -> SafeString:
-        return badges.number(operation.pk)
+    @admin.display(description="what and outcome", ordering="operation_id")
+    def what(self, operation: Operation) -> SafeString:
+        """Show number and sentence of the plan, and what became of it."""
+        return format_html(
+            '<span class="ele-op-roomy"><a href="{}">{}: {}</a><br>{}</span>',
+            operation_url(operation.pk),
+            operation.pk,
+            operation.headline,
+            _shortened(operation.outcome),
+        )
 
     @admin.display(description="state", ordering="state")
     def state_mark(self, operation: Operation) -> SafeString:
-        return words.operation_mark(operation.state)
+        """Show the state, and how long it took or has been running."""
+        took = words.elapsed(operation.started_at, operation.finished_at)
+        return format_html(
+            '{}<br><span class="quiet">{}</span>',
+            words.operation_mark(operation.state),
+            took,
+        )
+
+    @admin.display(description="who and when", ordering="created_at")
+    def who_and_when(self, operation: Operation) -> SafeString:
+        """Show who said yes and when, or who planned what nobody has answered."""
+        return format_html(
+            "{}<br>{}",
+            operation.requested_by_name,
+            badges.age(operation.confirmed_at or operation.created_at),
+        )
 
     @admin.display(description="why", ordering="reason")
     def why(self, operation: Operation) -> str:
+        """Show the beginning of the reason."""
         return _shortened(operation.reason)
 
-    @admin.display(description="when", ordering="created_at")
-    def when(self, operation: Operation) -> SafeString:
-        return badges.age(operation.confirmed_at or operation.created_at)
-
-    @admin.display(description="took")
-    def elapsed(self, operation: Operation) -> SafeString:
-        return badges.number(words.elapsed(operation.started_at, operation.finished_at))
-
-    @admin.display(description="outcome")
-    def ended_with(self, operation: Operation) -> str:
-        return _shortened(operation.outcome)
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
+        """Leave out plans that nobody said yes to, unless they are asked for."""
+        operations = super().get_queryset(request)
+        if request.GET.get(StateFilter.parameter_name) in UNANSWERED:
+            return operations
+        return operations.exclude(state__in=UNANSWERED)
 
     def get_urls(self) -> list[URLPattern]:
         """Put the operation's own pages where Django would have its change form."""

@@ -100,7 +100,7 @@ def workers_alive() -> QuerySet[Worker]:
 def running_operations() -> list[RunningOperation]:
     """Give what is queued or runs now, the oldest first, in one query."""
     ended = ~Q(targets__state__in=ACTIVE_TARGETS)
-    failed = Q(targets__state__in=[TargetState.FAILED, TargetState.INTERRUPTED])
+    failed = Q(targets__state=TargetState.FAILED)
     operations = (
         Operation.objects.filter(state__in=ACTIVE_OPERATIONS)
         .annotate(

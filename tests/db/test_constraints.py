@@ -9,8 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
 from herds.models import Environment, Herd, Instance, Server
-
-from .conftest import Inventory
+from tests import factories as make
 
 pytestmark = pytest.mark.django_db
 
@@ -48,9 +47,9 @@ def a_herd(**values: Any) -> Herd:
 # Instances ---------------------------------------------------------------------
 
 
-def test_a_server_carries_a_herd_once(inventory: Inventory) -> None:
-    herd, server = inventory.herd(), inventory.server()
-    inventory.instance(herd, server)
+def test_a_server_carries_a_herd_once() -> None:
+    herd, server = make.herd(), make.server()
+    make.instance()
 
     assert "This server carries this herd already." in reasons(
         Instance(herd=herd, server=server)
@@ -63,8 +62,8 @@ def test_a_server_carries_a_herd_once(inventory: Inventory) -> None:
         )
 
 
-def test_an_instance_is_not_its_own_upstream(inventory: Inventory) -> None:
-    instance = inventory.instance(inventory.herd(), "ele01")
+def test_an_instance_is_not_its_own_upstream() -> None:
+    instance = make.instance("trade", "ele01")
     instance.master = instance
 
     assert "An instance cannot be its own upstream." in reasons(instance)
@@ -72,9 +71,9 @@ def test_an_instance_is_not_its_own_upstream(inventory: Inventory) -> None:
         run_sql("UPDATE ele_instance SET master_id = instance_id")
 
 
-def test_an_upstream_is_a_member_of_the_same_herd(inventory: Inventory) -> None:
-    stranger = inventory.instance(inventory.herd("quote"), "ele01")
-    instance = inventory.instance(inventory.herd("trade"), "ele02")
+def test_an_upstream_is_a_member_of_the_same_herd() -> None:
+    stranger = make.instance("quote", "ele01")
+    instance = make.instance("trade", "ele02")
     instance.master = stranger
 
     assert reasons(instance) == "An upstream is a member of the same herd."
@@ -86,10 +85,10 @@ def test_an_upstream_is_a_member_of_the_same_herd(inventory: Inventory) -> None:
         )
 
 
-def test_an_instance_with_followers_stays_in_its_herd(inventory: Inventory) -> None:
-    trade, quote = inventory.herd("trade"), inventory.herd("quote")
-    primary = inventory.instance(trade, "ele01")
-    inventory.instance(trade, "ele02", master=primary)
+def test_an_instance_with_followers_stays_in_its_herd() -> None:
+    quote = make.herd("quote")
+    primary = make.instance("trade", "ele01")
+    make.instance("trade", "ele02", master=primary)
     primary.herd = quote
 
     assert "Other members of its herd follow this instance" in reasons(primary)
@@ -101,10 +100,10 @@ def test_an_instance_with_followers_stays_in_its_herd(inventory: Inventory) -> N
         )
 
 
-def test_deleting_an_upstream_leaves_its_followers(inventory: Inventory) -> None:
-    herd = inventory.herd()
-    primary = inventory.instance(herd, "ele01")
-    standby = inventory.instance(herd, "ele02", master=primary)
+def test_deleting_an_upstream_leaves_its_followers() -> None:
+    herd = make.herd()
+    primary = make.instance("trade", "ele01")
+    standby = make.instance("trade", "ele02", master=primary)
 
     run_sql("DELETE FROM ele_instance WHERE instance_id = %s", primary.pk)
 
@@ -113,12 +112,10 @@ def test_deleting_an_upstream_leaves_its_followers(inventory: Inventory) -> None
     assert standby.herd_id == herd.pk
 
 
-def test_deleting_a_herd_or_server_takes_its_instances_along(
-    inventory: Inventory,
-) -> None:
-    trade, quote = inventory.herd("trade"), inventory.herd("quote")
-    inventory.instance(trade, "ele01")
-    inventory.instance(quote, "ele02")
+def test_deleting_a_herd_or_server_takes_its_instances_along() -> None:
+    trade = make.herd("trade")
+    make.instance("trade", "ele01")
+    make.instance("quote", "ele02")
 
     run_sql("DELETE FROM ele_herd WHERE herd_id = %s", trade.pk)
     run_sql("DELETE FROM ele_server WHERE hostname = 'ele02'")
@@ -126,10 +123,8 @@ def test_deleting_a_herd_or_server_takes_its_instances_along(
     assert not Instance.objects.exists()
 
 
-def test_deleting_an_environment_leaves_its_herds_and_servers(
-    inventory: Inventory,
-) -> None:
-    herd, server = inventory.herd(), inventory.server()
+def test_deleting_an_environment_leaves_its_herds_and_servers() -> None:
+    herd, server = make.herd(), make.server()
 
     run_sql("DELETE FROM ele_environment")
 
@@ -139,10 +134,10 @@ def test_deleting_an_environment_leaves_its_herds_and_servers(
     assert server.environment is None
 
 
-def test_two_herds_do_not_share_a_port_of_one_server(inventory: Inventory) -> None:
-    trade = inventory.herd("trade", db_port=5432)
-    quote = inventory.herd("quote", db_port=5432)
-    inventory.instance(trade, "ele01")
+def test_two_herds_do_not_share_a_port_of_one_server() -> None:
+    make.herd("trade", db_port=5432)
+    quote = make.herd("quote", db_port=5432)
+    make.instance("trade", "ele01")
     server = Server.objects.get()
 
     assert (
@@ -151,11 +146,10 @@ def test_two_herds_do_not_share_a_port_of_one_server(inventory: Inventory) -> No
     )
 
 
-def test_two_herds_do_not_share_a_data_directory_of_one_server(
-    inventory: Inventory,
-) -> None:
-    inventory.instance(inventory.herd("trade", pgdata="/data/main"), "ele01")
-    quote = inventory.herd("quote", pgdata="/data/main/")
+def test_two_herds_do_not_share_a_data_directory_of_one_server() -> None:
+    make.herd("trade", pgdata="/data/main")
+    make.instance("trade", "ele01")
+    quote = make.herd("quote", pgdata="/data/main/")
     here = Instance(herd=quote, server=Server.objects.get())
 
     assert reasons(here) == "ele01 carries herd trade in the same data directory."
@@ -163,10 +157,10 @@ def test_two_herds_do_not_share_a_data_directory_of_one_server(
     assert reasons(here) == ""
 
 
-def test_a_herd_does_not_move_to_the_port_of_a_neighbour(inventory: Inventory) -> None:
-    trade, quote = inventory.herd("trade"), inventory.herd("quote")
-    inventory.instance(trade, "ele01")
-    inventory.instance(quote, "ele01")
+def test_a_herd_does_not_move_to_the_port_of_a_neighbour() -> None:
+    trade, quote = make.herd("trade"), make.herd("quote")
+    make.instance("trade", "ele01")
+    make.instance("quote", "ele01")
     assert reasons(quote) == ""
 
     quote.db_port = trade.db_port
@@ -175,14 +169,14 @@ def test_a_herd_does_not_move_to_the_port_of_a_neighbour(inventory: Inventory) -
 
 
 @pytest.mark.parametrize("path", ["data", "", "~/data"])
-def test_a_herds_data_root_is_absolute(inventory: Inventory, path: str) -> None:
+def test_a_herds_data_root_is_absolute(path: str) -> None:
     assert reasons(a_herd(pgdata=path))
     with pytest.raises(IntegrityError, match="ele_herd_pgdata_check"):
-        inventory.herd(pgdata=path)
+        make.herd(pgdata=path)
 
 
-def test_a_local_data_root_is_absolute_or_none(inventory: Inventory) -> None:
-    instance = inventory.instance(inventory.herd(), "ele01")
+def test_a_local_data_root_is_absolute_or_none() -> None:
+    instance = make.instance("trade", "ele01")
     assert reasons(instance) == ""
     instance.local_pgdata = "data"
 
@@ -195,10 +189,10 @@ def test_a_local_data_root_is_absolute_or_none(inventory: Inventory) -> None:
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_a_port_is_one_of_tcp(inventory: Inventory, port: int) -> None:
+def test_a_port_is_one_of_tcp(port: int) -> None:
     assert "A port is a number from 1 to 65535." in reasons(a_herd(db_port=port))
     with pytest.raises(IntegrityError, match="ele_herd_port_check"):
-        inventory.herd(db_port=port)
+        make.herd(db_port=port)
 
 
 @pytest.mark.parametrize("port", [1, 5432, 65535])
@@ -206,8 +200,8 @@ def test_every_port_of_tcp_is_legal(port: int) -> None:
     assert reasons(a_herd(db_port=port)) == ""
 
 
-def test_host_names_are_unique_whatever_their_case(inventory: Inventory) -> None:
-    inventory.server("ele01")
+def test_host_names_are_unique_whatever_their_case() -> None:
+    make.server("ele01")
 
     assert "A server of this name exists already." in reasons(Server(hostname="ELE01"))
     with pytest.raises(IntegrityError, match="ele_server_hostname"):
@@ -248,24 +242,20 @@ def test_host_names_and_addresses_are_legal(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["ma in", "main;", "-main", ".main", "ma'in", "main\n", "größe", ""]
 )
-def test_what_is_no_cluster_name_is_refused_with_the_reason(
-    inventory: Inventory, name: str
-) -> None:
+def test_what_is_no_cluster_name_is_refused_with_the_reason(name: str) -> None:
     assert reasons(a_herd(base_name=name))
     with pytest.raises(IntegrityError, match="ele_herd_base_name_check"):
-        inventory.herd(base_name=name)
+        make.herd(base_name=name)
 
 
 @pytest.mark.parametrize("name", ["tra\nde", "tra\tde", "tra\x1bde"])
-def test_control_characters_are_refused_in_names(
-    inventory: Inventory, name: str
-) -> None:
+def test_control_characters_are_refused_in_names(name: str) -> None:
     assert "control characters" in reasons(Environment(env_name=name))
     assert "control characters" in reasons(a_herd(herd_name=name))
     with pytest.raises(IntegrityError, match="ele_environment_name_check"):
         run_sql("INSERT INTO ele_environment (env_name) VALUES (%s)", name)
     with pytest.raises(IntegrityError, match="ele_herd_name_check"):
-        inventory.herd(name, base_name="x", vhost="", pgdata="/x")
+        make.herd(name, base_name="x", vhost="", pgdata="/x")
 
 
 @pytest.mark.parametrize("name", ["tra\0de", "   ", "", "tra\u2028de", "tra\u202ede"])
@@ -301,10 +291,10 @@ def test_names_of_300_characters_are_refused_with_their_limit() -> None:
 @pytest.mark.parametrize(
     "path", ["/data/it's big/$(main)", "/srv/größe", "/" + "deep/" * 60 + "main"]
 )
-def test_any_printable_absolute_path_is_legal(inventory: Inventory, path: str) -> None:
+def test_any_printable_absolute_path_is_legal(path: str) -> None:
     assert reasons(a_herd(pgdata=path)) == ""
 
-    assert Herd.objects.get(pk=inventory.herd(pgdata=path).pk).pgdata == path
+    assert Herd.objects.get(pk=make.herd(pgdata=path).pk).pgdata == path
 
 
 @pytest.mark.parametrize("path", ["/", "//", "/data/../etc", "/data/./x"])
@@ -312,24 +302,22 @@ def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
     assert reasons(a_herd(pgdata=path))
 
 
-def test_a_path_with_a_line_break_is_refused(inventory: Inventory) -> None:
+def test_a_path_with_a_line_break_is_refused() -> None:
     assert "no line breaks" in reasons(a_herd(pgdata="/data\n/x"))
     with pytest.raises(IntegrityError, match="ele_herd_pgdata_check"):
-        inventory.herd(pgdata="/data\n/x")
+        make.herd(pgdata="/data\n/x")
 
 
-def test_a_virtual_host_may_be_missing_but_not_be_nonsense(
-    inventory: Inventory,
-) -> None:
+def test_a_virtual_host_may_be_missing_but_not_be_nonsense() -> None:
     assert reasons(a_herd(vhost="")) == ""
     assert reasons(a_herd(vhost="trade;lab"))
     with pytest.raises(IntegrityError, match="ele_herd_vhost_check"):
-        inventory.herd(vhost="trade;lab")
+        make.herd(vhost="trade;lab")
 
 
-def test_an_environment_has_one_herd_of_a_name(inventory: Inventory) -> None:
-    inventory.herd("trade")
-    prod, dev = inventory.environment("prod"), inventory.environment("dev")
+def test_an_environment_has_one_herd_of_a_name() -> None:
+    make.herd("trade")
+    prod, dev = make.environment("prod"), make.environment("dev")
 
     assert "has a herd of this name already" in reasons(
         a_herd(herd_name="Trade", environment=prod)
@@ -340,7 +328,7 @@ def test_an_environment_has_one_herd_of_a_name(inventory: Inventory) -> None:
 # Rows that no form has seen ----------------------------------------------------
 
 
-def test_the_columns_of_the_original_are_enough_for_a_row(inventory: Inventory) -> None:
+def test_the_columns_of_the_original_are_enough_for_a_row() -> None:
     run_sql("INSERT INTO ele_environment (env_name) VALUES ('dev')")
     run_sql("INSERT INTO ele_server (hostname) VALUES ('ele09')")
     ((herd,),) = run_sql(
@@ -362,10 +350,8 @@ def test_the_columns_of_the_original_are_enough_for_a_row(inventory: Inventory) 
 @pytest.mark.parametrize(
     "table", ["ele_environment", "ele_herd", "ele_server", "ele_instance"]
 )
-def test_rows_are_stamped_by_the_database_itself(
-    inventory: Inventory, table: str
-) -> None:
-    inventory.instance(inventory.herd(), "ele01")
+def test_rows_are_stamped_by_the_database_itself(table: str) -> None:
+    make.instance("trade", "ele01")
     stamps = f"SELECT created_dt, modified_dt FROM {table}"
     ((created, modified),) = run_sql(stamps)
     assert created == modified
@@ -377,7 +363,7 @@ def test_rows_are_stamped_by_the_database_itself(
     assert modified_then > modified
 
 
-def test_a_saved_row_knows_its_stamps(inventory: Inventory) -> None:
-    server = inventory.server()
+def test_a_saved_row_knows_its_stamps() -> None:
+    server = make.server()
 
     assert server.created_dt == Server.objects.get().created_dt

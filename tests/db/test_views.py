@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from herds.models import DisasterRecovery, Herd, Instance
-
-from .conftest import Inventory
+from herds.models import DisasterRecovery, Environment, Herd, Instance
+from tests import factories as make
 
 pytestmark = pytest.mark.django_db
 
 MB = 1024 * 1024
 
 
-def online(
-    inventory: Inventory, herd: Herd, host: str, position: int | None, **values: object
-) -> Instance:
+def online(herd: Herd, host: str, position: int | None, **values: Any) -> Instance:
     """Make a member that is online at a WAL position."""
-    return inventory.instance(herd, host, is_online=True, xlog_pos=position, **values)
+    return make.instance(herd.herd_name, host, xlog_pos=position, **values)
 
 
 def pair() -> DisasterRecovery:
     return DisasterRecovery.objects.get()
 
 
-def test_the_standby_with_the_least_lag_is_the_pair(inventory: Inventory) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", 100 * MB)
-    online(inventory, herd, "ele02", 90 * MB, master=primary)
-    best = online(inventory, herd, "ele03", 97 * MB - 200_000, master=primary)
+def test_the_standby_with_the_least_lag_is_the_pair() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 100 * MB)
+    online(herd, "ele02", 90 * MB, master=primary)
+    best = online(herd, "ele03", 97 * MB - 200_000, master=primary)
 
     assert pair().herd == herd
     assert pair().instance == best
@@ -42,43 +40,41 @@ def test_the_standby_with_the_least_lag_is_the_pair(inventory: Inventory) -> Non
     assert pair().vhost == "trade.lab.test"
 
 
-def test_the_lower_number_wins_where_lag_is_equal(inventory: Inventory) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", MB)
-    first = online(inventory, herd, "ele03", MB, master=primary)
-    online(inventory, herd, "ele02", MB, master=primary)
+def test_the_lower_number_wins_where_lag_is_equal() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", MB)
+    first = online(herd, "ele03", MB, master=primary)
+    online(herd, "ele02", MB, master=primary)
 
     assert pair().instance == first
 
 
-def test_a_standby_that_is_down_is_never_the_pair(inventory: Inventory) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", MB)
-    inventory.instance(herd, "ele02", xlog_pos=MB, master=primary)
+def test_a_standby_that_is_down_is_never_the_pair() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", MB)
+    make.instance("trade", "ele02", is_online=False, xlog_pos=MB, master=primary)
 
     assert not DisasterRecovery.objects.exists()
 
 
-def test_a_primary_that_is_down_still_has_its_pair(inventory: Inventory) -> None:
-    herd = inventory.herd()
-    primary = inventory.instance(herd, "ele01", xlog_pos=MB)
-    standby = online(inventory, herd, "ele02", 0, master=primary)
+def test_a_primary_that_is_down_still_has_its_pair() -> None:
+    herd = make.herd()
+    primary = make.instance("trade", "ele01", is_online=False, xlog_pos=MB)
+    standby = online(herd, "ele02", 0, master=primary)
 
     assert pair().instance == standby
     assert pair().mb_lag == Decimal("1.0")
 
 
-def test_a_standby_of_unknown_state_comes_after_all_others(
-    inventory: Inventory,
-) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", 9 * MB)
+def test_a_standby_of_unknown_state_comes_after_all_others() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB)
     silent = online(
-        *(inventory, herd, "ele02", 9 * MB),
+        *(herd, "ele02", 9 * MB),
         master=primary,
         unreachable_since=timezone.now(),
     )
-    behind = online(inventory, herd, "ele03", MB, master=primary)
+    behind = online(herd, "ele03", MB, master=primary)
     assert pair().instance == behind
 
     behind.delete()
@@ -86,13 +82,11 @@ def test_a_standby_of_unknown_state_comes_after_all_others(
     assert pair().instance == silent
 
 
-def test_a_standby_of_unknown_position_comes_after_those_known(
-    inventory: Inventory,
-) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", 9 * MB)
-    unknown = online(inventory, herd, "ele02", None, master=primary)
-    known = online(inventory, herd, "ele03", MB, master=primary)
+def test_a_standby_of_unknown_position_comes_after_those_known() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB)
+    unknown = online(herd, "ele02", None, master=primary)
+    known = online(herd, "ele03", MB, master=primary)
     assert pair().instance == known
 
     known.delete()
@@ -101,53 +95,49 @@ def test_a_standby_of_unknown_position_comes_after_those_known(
     assert pair().mb_lag is None
 
 
-def test_a_standby_read_after_its_primary_is_not_ahead_of_it(
-    inventory: Inventory,
-) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", MB)
-    online(inventory, herd, "ele02", 3 * MB, master=primary)
+def test_a_standby_read_after_its_primary_is_not_ahead_of_it() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", MB)
+    online(herd, "ele02", 3 * MB, master=primary)
 
     assert pair().mb_lag == 0
 
 
-def test_a_cascading_standby_is_paired_with_the_primary(inventory: Inventory) -> None:
-    herd = inventory.herd()
-    primary = online(inventory, herd, "ele01", 9 * MB)
-    relay = inventory.instance(herd, "ele02", master=primary)
-    cascaded = online(inventory, herd, "ele03", 8 * MB, master=relay)
+def test_a_cascading_standby_is_paired_with_the_primary() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB)
+    relay = make.instance("trade", "ele02", is_online=False, master=primary)
+    cascaded = online(herd, "ele03", 8 * MB, master=relay)
 
     assert pair().instance == cascaded
     assert pair().master == primary
     assert pair().mb_lag == 1
 
 
-def test_upstreams_that_go_round_in_a_circle_have_no_pair(
-    inventory: Inventory,
-) -> None:
-    herd = inventory.herd()
-    first = online(inventory, herd, "ele01", MB)
-    second = online(inventory, herd, "ele02", MB, master=first)
+def test_upstreams_that_go_round_in_a_circle_have_no_pair() -> None:
+    herd = make.herd()
+    first = online(herd, "ele01", MB)
+    second = online(herd, "ele02", MB, master=first)
     Instance.objects.filter(pk=first.pk).update(master=second)
 
     assert not DisasterRecovery.objects.exists()
 
 
-def test_every_herd_has_a_row_of_its_own(inventory: Inventory) -> None:
+def test_every_herd_has_a_row_of_its_own() -> None:
     for name in ("trade", "quote"):
-        herd = inventory.herd(name)
-        primary = online(inventory, herd, "ele01", MB)
-        online(inventory, herd, "ele02", MB, master=primary)
-        online(inventory, herd, "ele03", MB, master=primary)
+        herd = make.herd(name)
+        primary = online(herd, "ele01", MB)
+        online(herd, "ele02", MB, master=primary)
+        online(herd, "ele03", MB, master=primary)
 
     assert [row.herd.herd_name for row in DisasterRecovery.objects.all()] == [
         *("quote", "trade")
     ]
 
 
-def test_the_flat_view_shows_herd_server_and_environment(inventory: Inventory) -> None:
-    herd = inventory.herd(db_port=5440)
-    primary = online(inventory, herd, "ele01", MB, local_pgdata="/fast/trade")
+def test_the_flat_view_shows_herd_server_and_environment() -> None:
+    herd = make.herd(db_port=5440)
+    primary = online(herd, "ele01", MB, local_pgdata="/fast/trade")
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM v_flat_instance")
@@ -160,11 +150,9 @@ def test_the_flat_view_shows_herd_server_and_environment(inventory: Inventory) -
     )
 
 
-def test_the_flat_view_shows_instances_without_an_environment(
-    inventory: Inventory,
-) -> None:
-    server = inventory.server(environment=None)
-    inventory.instance(inventory.herd(environment=None), server)
+def test_the_flat_view_shows_instances_without_an_environment() -> None:
+    make.instance()
+    Environment.objects.all().delete()
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT hostname, environment_id, env_name FROM v_flat_instance")

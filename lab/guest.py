@@ -5,6 +5,7 @@ last replaced by a small shell that does nothing but wait for its children.
 """
 
 import os
+import random
 import shlex
 import subprocess
 from pathlib import Path
@@ -24,6 +25,7 @@ def become_host(state: LabState, host: str) -> None:
     """Set the host up and start its services; the caller is process 1 of the host."""
     _mount_own_view(state, host)
     syscalls.sethostname(host)
+    _begin_anywhere()
     # Without IPv6 no host sends multicasts for its own sake.
     Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
     if host == CONTROL:
@@ -33,6 +35,16 @@ def become_host(state: LabState, host: str) -> None:
     if host == DNS:
         _start(["/usr/sbin/named", "-4", "-n", "1", "-u", "bind"])
     _start_clusters(state)
+
+
+def _begin_anywhere() -> None:
+    """Let process numbers begin at random.
+
+    They would otherwise repeat from boot to boot, so that a postmaster finds in its old
+    lock file the number of another one that is alive, and refuses to start.
+    """
+    first = random.randrange(1000, 30000)
+    Path("/proc/sys/kernel/ns_last_pid").write_text(str(first))
 
 
 def wait_for_ever(state: LabState, host: str) -> None:

@@ -143,7 +143,6 @@ class Lab:
         )
         disks.make_all(state)
         say(f"Lab {self.name}: starting the hosts in {state.network}")
-        network.start_switch(state)
         self._power_on(list(state.hosts))
         say(f"Lab {self.name}: waiting for every standby to stream")
         _await_streaming(state)
@@ -263,7 +262,7 @@ class Lab:
         with locked(self.name):
             state = self.state
             if network.find_switch(state) is None:
-                network.start_switch(state)
+                self._power_on([])
             for host in hosts or state.hosts:
                 self._with_host(host)
                 network.mend(state, host)

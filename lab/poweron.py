@@ -1,7 +1,8 @@
 """Starts hosts: ``python -m lab.poweron LAB HOST…``, a program the lab runs for itself.
 
-It is a process of its own because it forks: a test or a web server with threads must
-not. Each host is a child in new namespaces, recorded before it is wired and let go, so
+The lab's switch is started too when it does not run. This is a process of its own
+because it forks, which a program with threads must not, and because what it starts
+shall be nobody's child when it has ended. Each host is a child in new namespaces, recorded before it is wired and let go, so
 that a host without a record never runs on.
 """
 
@@ -123,6 +124,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"There is no lab {name}.", file=sys.stderr)
         return 1
     try:
+        if network.find_switch(state) is None:
+            network.start_switch(state)
         power_on(state, hosts, at_once=2 * (os.cpu_count() or 1))
     except LabError as error:
         print(error, file=sys.stderr)

@@ -6,11 +6,10 @@ import pytest
 
 from herds.errors import HostUnreachable
 from herds.models import Herd, Instance, Operation, OperationOutput, OperationStep
+from herds.operations import requests
 from herds.operations.worker import WorkerProcess
-from tests.db.conftest import Inventory
 from tests.doubles.clusters import SimulatedFleet
-
-from .conftest import ask, ended, make_herd, on
+from tests.doubles.engine import ANNA, ask, ended, make_herd, members, on
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -126,12 +125,8 @@ def test_reload_of_a_stopped_instance_is_refused_with_the_reason(
 
 
 def test_stop_at_the_first_failure_leaves_the_rest_alone(
-    fleet: SimulatedFleet, inventory: Inventory, trade: Herd
+    fleet: SimulatedFleet, trade: Herd
 ) -> None:
-    from herds.operations import requests
-
-    from .conftest import ANNA, members
-
     fleet[on(trade, "ele02")].unreachable = HostUnreachable("ele02", "timed out")
     operation = requests.draft("restart", members(trade), ANNA)
     requests.confirm(operation.pk, ANNA, stop_at_first_failure=True)
@@ -144,13 +139,9 @@ def test_stop_at_the_first_failure_leaves_the_rest_alone(
 
 
 def test_herds_beyond_the_concurrency_follow_when_others_have_ended(
-    fleet: SimulatedFleet, inventory: Inventory, worker: WorkerProcess
+    fleet: SimulatedFleet, worker: WorkerProcess
 ) -> None:
-    from herds.operations import requests
-
-    from .conftest import ANNA, members
-
-    herds = [make_herd(inventory, f"herd{n}", [f"ele{n}"]) for n in range(5)]
+    herds = [make_herd(f"herd{n}", [f"ele{n}"]) for n in range(5)]
     operation = requests.draft("restart", members(*herds), ANNA)
     Operation.objects.update(concurrency=2)
     requests.confirm(operation.pk, ANNA)

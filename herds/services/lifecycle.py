@@ -164,10 +164,10 @@ def clock_time(moment: datetime) -> str:
 def now_words(instance: Instance) -> str:
     """Say what the inventory believes of an instance, for the plan."""
     role = "primary" if instance.is_primary else "replica"
+    if instance.observed_at is None:
+        return "never seen"
     if instance.unreachable_since is not None:
         return f"{role}, state unknown"
-    if instance.observed_at is None:
-        return f"{role}, never seen"
     return f"{role}, {'running' if instance.is_online else 'stopped'}"
 
 

@@ -154,7 +154,9 @@ def _refusal(target: OperationTarget) -> str:
     """Say why this target cannot go; empty where it can."""
     if target.state == TargetState.REFUSED:
         return target.outcome or target.plan.get("refusal", "")
-    if target.instance_id is None and target.herd_id is None:
+    # A target without a host is a whole herd, and never was an instance.
+    is_gone = target.instance_id is None if target.hostname else target.herd_id is None
+    if is_gone:
         return "It was removed from the inventory after this plan was made."
     return ""
 

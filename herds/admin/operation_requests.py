@@ -75,8 +75,9 @@ class OperationRequests(OperationPages):
                 )
             return HttpResponseRedirect(operation_url(operation.pk))
         plan = plan_of(operation)
-        form = ConfirmForm(request.POST or None, warnings=plan.warnings)
-        if request.method == "POST" and form.is_valid():
+        answer = request.POST if request.method == "POST" else None
+        form = ConfirmForm(answer, warnings=plan.warnings)
+        if form.is_valid():
             try:
                 return self._confirm(request, operation, form)
             except ElephaasError as error:

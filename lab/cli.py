@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
-from lab import access, clusters, prerequisites
+from lab import access, clusters, demo_cli, prerequisites
 from lab.errors import LabError
 from lab.lab import DOMAIN, Lab
 from lab.layout import (
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "list", _list, "say which labs there are")
     _add_running(commands)
     _add_breaking(commands)
+    _add_demo(commands)
     return parser
 
 
@@ -138,6 +139,16 @@ def _add_breaking(commands: Commands) -> None:
     part = _add(commands, "partition", _partition, "let no packet pass between groups")
     part.add_argument("left", metavar="A,B")
     part.add_argument("right", metavar="C,D")
+
+
+def _add_demo(commands: Commands) -> None:
+    for name, run, words in (
+        ("demo", demo_cli.run, "run ElepHaaS on the lab until Ctrl-C"),
+        ("demo-up", demo_cli.run_up, "start ElepHaaS on the lab, in the background"),
+    ):
+        demo = _add(commands, name, run, words)
+        demo.add_argument("--port", type=int, help="the page's (first free from 8000)")
+    _add(commands, "demo-down", demo_cli.run_down, "end ElepHaaS and the lab under it")
 
 
 def _lab(chosen: argparse.Namespace) -> Lab:

@@ -2,8 +2,8 @@
 
 The lab's switch is started too when it does not run. This is a process of its own
 because it forks, which a program with threads must not, and because what it starts
-shall be nobody's child when it has ended. Each host is a child in new namespaces, recorded before it is wired and let go, so
-that a host without a record never runs on.
+shall be nobody's child when it has ended. Each host is recorded before it is wired and
+let go, so that a host without a record never runs on.
 """
 
 import os

@@ -93,7 +93,9 @@ def environment_hue(name: str | None) -> str:
     """
     if not name:
         return "none"
-    known = _NAMED_ENVIRONMENTS.get(name.strip().lower())
+    # The first word decides, so that prod-eu and prod2 are prod and non-prod is not.
+    first_word = re.split(r"[^a-z]", name.strip().lower(), maxsplit=1)[0]
+    known = _NAMED_ENVIRONMENTS.get(first_word)
     return known or f"hue{crc32(name.lower().encode()) % ENVIRONMENT_HUES}"
 
 

@@ -9,7 +9,7 @@ from django.core import signing
 from django.core.exceptions import ValidationError
 
 from herds.admin.facts import environment_name
-from herds.errors import ElephaasError
+from herds.errors import ElephaasError, HostKeyChanged
 from herds.models import Herd, Instance, Server
 from herds.services import servers
 from herds.services.servers import HostKey
@@ -66,6 +66,12 @@ class ServerForm(ServerModelForm):
     key_to_show: HostKey | None = None
     """The key a person has to accept before the server can be saved."""
 
+    shown_for: str = ""
+    """The host that presented it."""
+
+    is_ticked: bool = False
+    """Whether the person has accepted the shown key already."""
+
     accepted_key: HostKey | None = None
     """The key that was accepted with this form, and that a login was seen to work."""
 
@@ -78,15 +84,16 @@ class ServerForm(ServerModelForm):
         """Return the proof of what is shown now, for the hidden field."""
         if self.key_to_show is None:
             return ""
-        return sign_shown_key(self.cleaned_data["hostname"], self.key_to_show)
+        return sign_shown_key(self.shown_for, self.key_to_show)
 
     def is_valid(self) -> bool:
         """Tell whether the server can be saved: not while its key has to be shown."""
         return super().is_valid() and self.key_to_show is None
 
     def clean_hostname(self) -> str:
-        """Refuse a name that is taken before any host is asked."""
+        """Refuse what is no name, or is taken, before any host is asked."""
         hostname: str = self.cleaned_data["hostname"].lower().removesuffix(".")
+        Server._meta.get_field("hostname").run_validators(hostname)
         taken = Server.objects.filter(hostname=hostname).exclude(pk=self.instance.pk)
         if taken.exists():
             raise ValidationError("A server of this name exists already.")
@@ -103,18 +110,31 @@ class ServerForm(ServerModelForm):
         return self.instance.pk is None or "hostname" in self.changed_data
 
     def _meet(self, hostname: str) -> None:
+        """Show the host's key, or log in with the key that was shown and accepted."""
+        self.shown_for = hostname
+        shown = read_shown_key(hostname, self.cleaned_data["shown_key"])
         try:
-            shown = read_shown_key(hostname, self.cleaned_data["shown_key"])
             if shown is None:
                 self.key_to_show = servers.present_host_key(hostname)
-            elif not self.cleaned_data["accept_key"]:
-                self.key_to_show = shown
+            elif self.cleaned_data["accept_key"]:
+                self._log_in(hostname, shown)
             else:
                 self.key_to_show = shown
-                servers.check_login(hostname, shown)
-                self.key_to_show, self.accepted_key = None, shown
         except ElephaasError as refusal:
             self.add_error("hostname", refusal.sentence())
+
+    def _log_in(self, hostname: str, key: HostKey) -> None:
+        """Try the accepted key; where that fails, show what has to be accepted."""
+        try:
+            servers.check_login(hostname, key)
+        except HostKeyChanged as changed:
+            self.add_error("hostname", changed.sentence())
+            self.key_to_show = servers.present_host_key(hostname)
+        except ElephaasError:
+            self.key_to_show, self.is_ticked = key, True
+            raise
+        else:
+            self.accepted_key = key
 
 
 class EnvironmentSelect(forms.Select):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
 
 from herds import conf
 from herds.domain.clock import Clock
 from herds.domain.cluster import ClusterRef
+from herds.models import Instance
 from herds.postgres.cluster import Cluster
 from herds.postgres.commands import CommandTemplates
 from herds.ssh.pool import ShellPool
 
-if TYPE_CHECKING:
-    from herds.models import Instance
+from .target import Member
 
 
 class Toolbox:
@@ -20,32 +20,63 @@ class Toolbox:
 
     def __init__(self, clock: Clock) -> None:
         """Read the settings; no connection is made yet."""
-        ssh = conf.ssh()
+        self._ssh = conf.ssh()
         self.patience = conf.operations().patience
         self._clock = clock
         self._templates = CommandTemplates(conf.commands())
-        self._command_timeout = ssh.command_timeout
-        self._shells = ShellPool(
-            user=ssh.user,
-            port=ssh.port,
-            private_key_file=ssh.private_key_file,
-            connect_timeout=ssh.connect_timeout,
-        )
+        self._pool: ShellPool | None = None
+        self._pool_lock = threading.Lock()
 
     def cluster(self, instance: Instance) -> Cluster:
-        """Give the cluster of an instance (with its herd, environment and server)."""
+        """Give the cluster of an instance (with its herd, environment and server).
+
+        Raises:
+            PreconditionFailed: this service's private key cannot be used.
+            HostKeyUnknown: the server's host key was never accepted.
+        """
         server = instance.server
         return Cluster(
             cluster_ref(instance),
-            self._shells.shell(server.hostname, server.host_key or None),
+            self._shells().shell(server.hostname, server.host_key or None),
             self._templates,
             self._clock,
-            command_timeout=self._command_timeout,
+            command_timeout=self._ssh.command_timeout,
+        )
+
+    def members(self, herd_id: int | None) -> tuple[Member, ...]:
+        """Give all members of a herd, each with its cluster."""
+        return tuple(
+            Member(
+                instance_id=instance.pk,
+                is_primary=instance.is_primary,
+                cluster=self.cluster(instance),
+            )
+            for instance in Instance.objects.filter(herd_id=herd_id)
+            .select_related("herd__environment", "server")
+            .order_by("instance_id")
         )
 
     def close(self) -> None:
         """Close every connection."""
-        self._shells.close()
+        with self._pool_lock:
+            if self._pool is not None:
+                self._pool.close()
+
+    def _shells(self) -> ShellPool:
+        """Give the pool, made when first wanted.
+
+        A fresh installation has no key yet. Its worker runs nevertheless, and finds
+        the key as soon as there is one.
+        """
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ShellPool(
+                    user=self._ssh.user,
+                    port=self._ssh.port,
+                    private_key_file=self._ssh.private_key_file,
+                    connect_timeout=self._ssh.connect_timeout,
+                )
+            return self._pool
 
 
 def cluster_ref(instance: Instance) -> ClusterRef:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.error import URLError
@@ -134,6 +134,31 @@ def log_in(address: str) -> str:
     )
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return as soon as something is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_alive(server: PrivateServer) -> str:
+    """Return how many workers have begun and not ended."""
+    return server.psql(
+        "SELECT count(*) FROM utility.ele_worker WHERE stopped_at IS NULL",
+        database="admin",
+    )
+
+
+def group_exists(group: int) -> bool:
+    """Tell whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_the_installation_of_the_talk_leads_to_the_admin(
     terminal: Terminal, empty_server: PrivateServer
 ) -> None:
@@ -156,9 +181,11 @@ def test_the_installation_of_the_talk_leads_to_the_admin(
     )
     try:
         front_page = log_in(f"http://localhost:{port}")
+        wait_for(lambda: workers_alive(empty_server) == "1")
     finally:
         os.killpg(service.pid, signal.SIGINT)
         service.wait(timeout=PATIENCE)
+        wait_for(lambda: not group_exists(service.pid))
 
     assert "Elephant Herd as a Service" in front_page
     for menu in ("System Environments", "Herds", "Servers", "Instances"):

@@ -24,6 +24,13 @@ SECRET_KEY = ""
 # With DEBUG an empty list means localhost.
 ALLOWED_HOSTS = []
 
+# A service is reached over TLS, usually through a proxy that sets this header and
+# removes it from what browsers send; then pages may be sent from these origins.
+# SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# CSRF_TRUSTED_ORIGINS = ["https://elephaas.example.com"]
+# Only in a closed network without TLS: browsers send cookies without it, too.
+# SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
+
 # The metadata: database "admin", schema "utility". What is not given here (HOST,
 # PORT, USER, PASSWORD) is taken from PGHOST, PGPORT, PGUSER, ~/.pgpass and the other
 # defaults of every PostgreSQL client.

@@ -9,7 +9,7 @@ from herds.domain.cluster import ClusterRef, Observation
 from herds.errors import CommandTimedOut, OutcomeUnknown
 from herds.ssh.shell import Completed, Shell
 
-from .commands import CommandTemplates
+from .commands import CommandTemplates, version_parts
 from .look import look_argv, new_mark, read_observation, split_output
 
 LOOK_TIMEOUT = 15.0  # seconds; psql itself gives up after 5 + 5
@@ -139,5 +139,5 @@ class Cluster:
 
 def _major(version: str) -> str:
     """Give what the file PG_VERSION holds: ``15``, and ``9.6`` before 10."""
-    parts = version.split(".")
-    return ".".join(parts[:2]) if parts[0] in {"8", "9"} else parts[0]
+    parts = version_parts(version)
+    return ".".join(parts[:2] if parts[:1] in (["8"], ["9"]) else parts[:1])

@@ -3,18 +3,19 @@
 A template is text for the remote ``sh`` with fields in braces, as the setting
 always had them: ``{COMMANDS[base]}``, ``{pgdata}``, ``{version[0]}`` and the
 dotted ``{inst.herd.base_name}``. Every value is quoted for the place it stands
-in, bare or inside quotes; a literal brace is doubled.
+in, bare or inside quotes; a literal brace is doubled. A template whose quotes
+cannot be followed with certainty is refused.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import string
 from collections.abc import Iterator, Mapping
-from enum import Enum
 
 from herds.domain.cluster import ClusterRef
+
+from .quoting import Place, Quotes, quote
 
 KEYS = frozenset({"base", "start", "stop", "reload", "promote", "init"})
 REQUIRED = frozenset({"start", "stop", "reload", "promote", "init"})
@@ -40,12 +41,6 @@ _FIELDS: Mapping[str, str] = {
 
 class TemplateProblem(ValueError):
     """A template of ``COMMANDS`` that cannot be used; the text says why."""
-
-
-class _Place(Enum):
-    BARE = "bare"
-    SINGLE = "'"
-    DOUBLE = '"'
 
 
 class CommandTemplates:
@@ -90,7 +85,7 @@ class CommandTemplates:
                     self._fill(self._templates[command[1]], cluster, depth + 1)
                 )
             else:
-                parts.append(_quote(_value(field, cluster), place))
+                parts.append(quote(_value(field, cluster), place))
         return "".join(parts)
 
 
@@ -134,7 +129,7 @@ def _problems_of(template: object, templates: Mapping[str, str]) -> Iterator[str
         command = _COMMAND.match(field)
         if command and command[1] not in templates:
             yield f"{{{field}}} names a template that does not exist."
-        elif command and place is not _Place.BARE:
+        elif command and place is not Place.BARE:
             yield f"{{{field}}} is a command and cannot stand inside quotes."
         elif not command and not _VERSION.match(field) and field not in _FIELDS:
             yield f"{{{field}}} is no field; known are {', '.join(sorted(_FIELDS))}."
@@ -151,38 +146,24 @@ def _depth(key: str, templates: Mapping[str, str], level: int = 0) -> int:
     return max((_depth(name, templates, level + 1) for name in named), default=level)
 
 
-def _pieces(template: str) -> Iterator[tuple[str, str | None, _Place]]:
+def _pieces(template: str) -> Iterator[tuple[str, str | None, Place]]:
     """Split a template into literals, fields, and the quotes each field stands in."""
-    place = _Place.BARE
+    quotes = Quotes()
     for literal, field, spec, conversion in string.Formatter().parse(template):
-        place = _place_after(literal, place)
+        quotes.read(literal)
         if spec or conversion:
             raise TemplateProblem(f"{{{field}}} is written without '!' and ':'")
-        yield literal, field, place
-    if place is not _Place.BARE:
-        raise TemplateProblem("a quotation mark is not closed")
-
-
-def _place_after(literal: str, place: _Place) -> _Place:
-    """Follow the shell's quotes through a piece of literal text."""
-    escaped = False
-    for character in literal:
-        if escaped:
-            escaped = False
-        elif character == "\\" and place is not _Place.SINGLE:
-            escaped = True
-        elif place is _Place.BARE and character in "'\"":
-            place = _Place(character)
-        elif place is not _Place.BARE and character == place.value:
-            place = _Place.BARE
-    return place
+        if field is not None:
+            quotes.admit(field)
+        yield literal, field, quotes.place
+    quotes.end()
 
 
 def _value(field: str, cluster: ClusterRef) -> str:
     part = _VERSION.match(field)
     if part:
-        numbers = cluster.version.split(".")
-        if not cluster.version or int(part[1]) >= len(numbers):
+        numbers = version_parts(cluster.version)
+        if int(part[1]) >= len(numbers):
             raise TemplateProblem(
                 f"{{{field}}} is asked for, but the version of "
                 f"{cluster.herd_name} on {cluster.hostname} is "
@@ -192,10 +173,6 @@ def _value(field: str, cluster: ClusterRef) -> str:
     return str(getattr(cluster, _FIELDS[field]))
 
 
-def _quote(value: str, place: _Place) -> str:
-    """Quote a value for POSIX sh where it stands (XCU 2.2)."""
-    if place is _Place.SINGLE:
-        return value.replace("'", "'\\''")
-    if place is _Place.DOUBLE:
-        return re.sub(r'([\\"$`])', r"\\\1", value)
-    return shlex.quote(value)
+def version_parts(version: str) -> list[str]:
+    """Give the numbers of a version; a prerelease such as 18beta1 has one."""
+    return re.findall(r"\d+", re.split(r"[^\d.]", version)[0])

@@ -40,6 +40,44 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Option:
+    """One way to do it, possible or not, with what it takes or why not."""
+
+    value: str
+    label: str
+    possible: bool = True
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the row as stored in the plan of a target."""
+        return {
+            "value": self.value,
+            "label": self.label,
+            "possible": self.possible,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Something the person may choose otherwise than the plan does."""
+
+    name: str
+    label: str
+    options: tuple[Option, ...]
+    default: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the choice as stored in the plan of a target."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "options": [option.as_json() for option in self.options],
+            "default": self.default,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedTarget:
     """What will happen to one target, or why nothing will."""
 
@@ -48,6 +86,7 @@ class PlannedTarget:
     steps: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     wave: int = 0  # targets of a herd run wave after wave, a wave at once
+    choices: tuple[Choice, ...] = ()
     refusal: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)  # compared when it is run
 
@@ -58,6 +97,7 @@ class PlannedTarget:
             "will": self.will,
             "steps": list(self.steps),
             "checks": [check.as_json() for check in self.checks],
+            "choices": [choice.as_json() for choice in self.choices],
             "refusal": self.refusal,
             "facts": dict(self.facts),
         }

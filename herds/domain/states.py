@@ -9,6 +9,7 @@ from enum import StrEnum
 class OperationState(StrEnum):
     """Where an operation stands."""
 
+    PLANNING = "planning"  # a worker looks at the hosts to write the plan
     PLANNED = "planned"  # the plan waits for a person's yes
     QUEUED = "queued"  # accepted; no worker has begun
     RUNNING = "running"

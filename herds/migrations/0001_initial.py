@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(max_length=40)),
                 ('headline', models.TextField(verbose_name='what')),
                 ('afterwards', models.TextField(blank=True, default='', help_text='What will be true once all has succeeded.')),
-                ('state', models.CharField(choices=[('planned', 'planned'), ('queued', 'queued'), ('running', 'running'), ('cancelling', 'cancelling'), ('succeeded', 'succeeded'), ('partly', 'partly'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('interrupted', 'interrupted'), ('expired', 'expired')], default=herds.domain.states.OperationState['PLANNED'], max_length=20)),
+                ('state', models.CharField(choices=[('planning', 'planning'), ('planned', 'planned'), ('queued', 'queued'), ('running', 'running'), ('cancelling', 'cancelling'), ('succeeded', 'succeeded'), ('partly', 'partly'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('interrupted', 'interrupted'), ('expired', 'expired')], default=herds.domain.states.OperationState['PLANNED'], max_length=20)),
                 ('outcome', models.TextField(blank=True, default='', help_text='One sentence of what is true at the end.')),
                 ('requested_by_name', models.CharField(max_length=150, verbose_name='who')),
                 ('source', models.CharField(help_text='Where it was asked for: admin or terminal.', max_length=20)),
@@ -145,6 +145,7 @@ class Migration(migrations.Migration):
                 ('command', models.TextField(blank=True, default='')),
                 ('exit_status', models.IntegerField(blank=True, null=True)),
                 ('evidence', models.JSONField(default=dict)),
+                ('progress', models.JSONField(default=dict, help_text='Of long work: words, done, total (bytes), rate (B/s).')),
                 ('message', models.TextField(blank=True, default='')),
             ],
             options={

@@ -203,6 +203,9 @@ class OperationStep(models.Model):
     command = models.TextField(blank=True, default="")
     exit_status = models.IntegerField(null=True, blank=True)
     evidence = models.JSONField(default=dict)
+    progress = models.JSONField(
+        default=dict, help_text="Of long work: words, done, total (bytes), rate (B/s)."
+    )
     message = models.TextField(blank=True, default="")
 
     class Meta:

@@ -21,6 +21,7 @@ from herds.models import Operation, OperationJob
 from . import registry
 
 TASK = "herds.run_herd"
+EXAMINE = "herds.examine"
 QUEUE = "operations"
 
 
@@ -43,6 +44,11 @@ def settle(operation: Operation) -> None:
             operation_id=operation.pk, herd_key=job.herd_key
         )
         job.save(update_fields=["queue_id"])
+
+
+def examine(operation: Operation) -> None:
+    """Have a worker write the plan of an operation from what it sees on the hosts."""
+    app.configure_task(EXAMINE, queue=QUEUE).defer(operation_id=operation.pk)
 
 
 def settle_by_number(operation_id: int) -> None:

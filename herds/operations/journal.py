@@ -71,8 +71,8 @@ class StepBegun:
             RETURNING target_id, attempt)
         INSERT INTO ele_operation_step
                (step_id, target_id, attempt, number, name, words, state, started_at,
-                command, evidence, message)
-        SELECT %s, target_id, attempt, %s, %s, %s, 'running', %s, '', '{}', ''
+                command, evidence, progress, message)
+        SELECT %s, target_id, attempt, %s, %s, %s, 'running', %s, '', '{}', '{}', ''
           FROM target
         ON CONFLICT DO NOTHING
         """
@@ -114,6 +114,21 @@ class OutputPrinted:
     def values(self) -> tuple[Any, ...]:
         # PostgreSQL text holds no NUL byte; the sign for it stands in its place.
         return self.number, self.stream, self.text.replace("\0", "␀"), self.step_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepProgressed:
+    """How far a step's long work has come."""
+
+    SQL: ClassVar[str] = """
+        UPDATE ele_operation_step SET progress = %s
+         WHERE step_id = %s AND state = 'running'
+        """
+    step_id: uuid.UUID
+    progress: dict[str, Any]
+
+    def values(self) -> tuple[Any, ...]:
+        return json.dumps(self.progress), self.step_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,11 +190,14 @@ class TargetEnded:
         )
 
 
-Record = TargetBegun | StepBegun | OutputPrinted | StepEnded | TargetEnded
+Record = (
+    TargetBegun | StepBegun | OutputPrinted | StepProgressed | StepEnded | TargetEnded
+)
 _ORDER: tuple[type[Record], ...] = (
     TargetBegun,
     StepBegun,
     OutputPrinted,
+    StepProgressed,
     StepEnded,
     TargetEnded,
 )

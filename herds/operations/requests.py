@@ -98,6 +98,9 @@ def draft(
             requested_by_name=requester.name,
             source=requester.source,
             parameters=dict(parameters or {}),
+            state=(
+                OperationState.PLANNING if action.examine else OperationState.PLANNED
+            ),
             concurrency=conf.operations().concurrency,
             expires_at=timezone.now()
             + timedelta(seconds=conf.operations().plan_lifetime),
@@ -110,6 +113,8 @@ def draft(
             ],
             batch_size=1000,
         )
+        if action.examine:
+            dispatch.examine(operation)
     return operation
 
 
@@ -178,11 +183,21 @@ def confirm(
     reason: str = "",
     stop_at_first_failure: bool = False,
     acknowledged: bool = False,
+    choices: Mapping[str, str] | None = None,
 ) -> Operation:
     """Turn a plan into a running operation.
 
     Targets that are gone or have changed since the plan was written are refused,
     each with what changed; the others go.
+
+    Args:
+        operation_id: the plan's number.
+        requester: who says yes.
+        reason: why, for the record.
+        stop_at_first_failure: begin no further target once one has failed.
+        acknowledged: whether the plan's warnings were read.
+        choices: what was chosen other than planned: by ``<target id>.<name>`` for
+            one target, by ``<name>`` for all of them.
 
     Raises:
         NotAllowed: the person lacks the action's permission.
@@ -200,6 +215,7 @@ def confirm(
                 "The plan has warnings that nobody has acknowledged.",
                 hint="Read them, tick that you have, then confirm again.",
             )
+        _choose(targets, choices or {})
         _refuse_changed(targets)
         operation.state = OperationState.QUEUED
         operation.reason = reason.strip()[:2000]
@@ -213,6 +229,11 @@ def confirm(
 
 
 def _refuse_outdated(operation: Operation) -> None:
+    if operation.state == OperationState.PLANNING:
+        raise PlanOutdated(
+            f"The plan of operation {operation.pk} is still being written.",
+            hint="Wait until the hosts were looked at.",
+        )
     if operation.state != OperationState.PLANNED:
         raise PlanOutdated(
             f"Operation {operation.pk} is {operation.state} and cannot be "
@@ -225,6 +246,39 @@ def _refuse_outdated(operation: Operation) -> None:
             f"{operation.created_at:%Y-%m-%d %H:%M} UTC and is too old to act on.",
             hint="Plan it again: what is true may have changed.",
         )
+
+
+def _choose(targets: Sequence[OperationTarget], choices: Mapping[str, str]) -> None:
+    """Keep what was chosen with each target.
+
+    Raises:
+        PreconditionFailed: something that is not offered, or not possible.
+    """
+    changed = []
+    for target in targets:
+        chosen = {}
+        for choice in target.plan.get("choices", ()):
+            name = choice["name"]
+            value = choices.get(f"{target.pk}.{name}", choices.get(name))
+            if value is None or value == choice["default"]:
+                continue
+            options = {option["value"]: option for option in choice["options"]}
+            if value not in options or not options[value]["possible"]:
+                why = options[value]["why"] if value in options else "it is not offered"
+                raise PreconditionFailed(
+                    f"{choice['label']} of {target.hostname} cannot be {value!r}: "
+                    f"{why}.",
+                    hint=f"Possible are {', '.join(_possible(choice))}.",
+                )
+            chosen[name] = value
+        if chosen:
+            target.plan["chosen"] = chosen
+            changed.append(target)
+    OperationTarget.objects.bulk_update(changed, ["plan"], batch_size=500)
+
+
+def _possible(choice: Mapping[str, Any]) -> list[str]:
+    return [each["value"] for each in choice["options"] if each["possible"]]
 
 
 def _warns(target: OperationTarget) -> bool:
@@ -244,7 +298,7 @@ def _refuse_changed(targets: Sequence[OperationTarget]) -> None:
                 f"{target.herd_name} on {target.hostname} was deleted from the "
                 "inventory since the plan; nothing was done to it."
             )
-        elif facts_of(member) != target.plan["facts"]:
+        elif _moved(target.plan["facts"], facts_of(member)):
             target.outcome = (
                 f"{target.herd_name} on {target.hostname} has changed since the plan "
                 f"({_difference(target.plan['facts'], facts_of(member))}); nothing "
@@ -255,6 +309,11 @@ def _refuse_changed(targets: Sequence[OperationTarget]) -> None:
         target.state = TargetState.REFUSED
         changed.append(target)
     OperationTarget.objects.bulk_update(changed, ["state", "outcome"], batch_size=500)
+
+
+def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether the inventory differs; what was seen beside it, the verb checks."""
+    return any(before.get(name) != value for name, value in now.items())
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -379,7 +438,7 @@ def discard(operation_id: int, requester: Requester) -> None:
         operation = _locked(operation_id)
         if requester.user is not None and operation.requested_by != requester.user:
             requester.require("herds.cancel_operation", "discard other people's plans")
-        if operation.state != OperationState.PLANNED:
+        if operation.state not in {OperationState.PLANNED, OperationState.PLANNING}:
             raise PlanOutdated(f"Operation {operation.pk} is {operation.state}.")
         operation.delete()
 

@@ -33,7 +33,7 @@ from herds.errors import (
 from herds.models import Operation, OperationJob, OperationStep, OperationTarget
 from herds.services.actions import Action
 from herds.services.recording import Sighting, Unseen, record_sightings
-from herds.services.target import Target
+from herds.services.target import Member, Target
 from herds.services.toolbox import Toolbox
 
 from . import dispatch, registry
@@ -124,6 +124,7 @@ class _HerdRun:
     crew: Crew
     cancelled: threading.Event
     earlier: Earlier
+    members: tuple[Member, ...]
     sightings: dict[int, Sighting] = field(default_factory=dict)
 
 
@@ -137,13 +138,14 @@ def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
     try:
         claimed = crew.journal.do(lambda: _claim(operation_id, herd_key, crew))
         if claimed is not None:
-            operation, targets, earlier = claimed
+            operation, targets, earlier, members = claimed
             run = _HerdRun(
                 operation=operation,
                 action=registry.get(operation.action),
                 crew=crew,
                 cancelled=cancelled,
                 earlier=earlier,
+                members=members,
             )
             _run_waves(run, targets)
         crew.journal.do(lambda: _hand_on(operation_id, herd_key))
@@ -159,7 +161,7 @@ Earlier = Mapping[int, Mapping[str, Mapping[str, Any]]]
 
 def _claim(
     operation_id: int, herd_key: str, crew: Crew
-) -> tuple[Operation, list[OperationTarget], Earlier] | None:
+) -> tuple[Operation, list[OperationTarget], Earlier, tuple[Member, ...]] | None:
     """Make the queued targets of a herd this worker's own."""
     operation = Operation.objects.select_for_update().filter(pk=operation_id).first()
     if operation is None:
@@ -184,7 +186,11 @@ def _claim(
         operation.state = OperationState.RUNNING
     operation.started_at = operation.started_at or timezone.now()
     operation.save(update_fields=["state", "started_at"])
-    return operation, targets, _earlier(targets)
+    members: tuple[Member, ...] = ()
+    herd_id = targets[0].herd_id
+    if herd_id is not None and registry.get(operation.action).needs_members:
+        members = crew.toolbox.members(herd_id)
+    return operation, targets, _earlier(targets), members
 
 
 def _earlier(
@@ -299,7 +305,9 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> str:
     crew = run.crew
     return run.action.run(
         Target(
+            instance_id=instance.pk,
             cluster=crew.toolbox.cluster(instance),
+            members=run.members,
             steps=Story(
                 target_id=row.pk,
                 attempt=row.attempt,
@@ -311,6 +319,9 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> str:
             ),
             clock=crew.clock,
             record=record,
+            plan=row.plan,
+            parameters=run.operation.parameters,
+            cancelled=run.cancelled,
             patience=crew.toolbox.patience,
         )
     )

@@ -21,9 +21,18 @@ from herds.errors import (
 from herds.postgres.cluster import Acted
 from herds.services.steps import Step
 
-from .journal import Journal, OutputPrinted, Record, StepBegun, StepEnded, TargetBegun
+from .journal import (
+    Journal,
+    OutputPrinted,
+    Record,
+    StepBegun,
+    StepEnded,
+    StepProgressed,
+    TargetBegun,
+)
 
 CHUNK = 64 * 1024  # characters of output kept in a row
+PROGRESS_EVERY = 0.5  # seconds between two records of progress, at least
 
 
 class Dropped(Exception):
@@ -72,7 +81,7 @@ class Story:
         if self._cancelled.is_set() and not self._finishes:
             raise Dropped if self._number == 0 else self._stopped()
         self._number += 1
-        step = _Telling(uuid.uuid4())
+        step = _Telling(uuid.uuid4(), self._journal, self._clock)
         self._begin(step.step_id, name, words)
         try:
             yield step
@@ -123,8 +132,11 @@ class Story:
 class _Telling:
     """What one step has to tell until it ends."""
 
-    def __init__(self, step_id: uuid.UUID) -> None:
+    def __init__(self, step_id: uuid.UUID, journal: Journal, clock: Clock) -> None:
         self.step_id = step_id
+        self._journal = journal
+        self._clock = clock
+        self._shown_at = -PROGRESS_EVERY
         self.skipped = False
         self._message = ""
         self._command = ""
@@ -144,6 +156,20 @@ class _Telling:
 
     def note(self, message: str) -> None:
         self._message = f"{self._message} {message}".strip()
+
+    def progress(
+        self, words: str, *, done: int = 0, total: int = 0, rate: float = 0.0
+    ) -> None:
+        now = self._clock.monotonic()
+        if now - self._shown_at < PROGRESS_EVERY and (not total or done < total):
+            return
+        self._shown_at = now
+        self._journal.hand_in(
+            StepProgressed(
+                step_id=self.step_id,
+                progress={"words": words, "done": done, "total": total, "rate": rate},
+            )
+        )
 
     def skip(self, message: str) -> None:
         self.skipped = True

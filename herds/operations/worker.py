@@ -22,7 +22,8 @@ from herds.domain.clock import SystemClock
 from herds.models import Worker
 from herds.services.toolbox import Toolbox
 
-from .dispatch import QUEUE, TASK
+from .dispatch import EXAMINE, QUEUE, TASK
+from .examiner import examine
 from .journal import Journal
 from .reaper import reap, release
 from .runner import Cancellations, Crew, run_herd
@@ -150,6 +151,7 @@ class WorkerProcess:
         # connection, so that jobs are deferred inside Django's transactions.
         queue = DjangoApp(connector=app.connector.get_worker_connector())  # type: ignore[attr-defined]
         queue.task(name=TASK, pass_context=True)(self._run_herd)
+        queue.task(name=EXAMINE, pass_context=True)(self._examine)
         async with queue.open_async():
             await queue.run_worker_async(
                 queues=[QUEUE],
@@ -162,6 +164,9 @@ class WorkerProcess:
 
     def _run_herd(self, context: JobContext, operation_id: int, herd_key: str) -> None:
         run_herd(operation_id, herd_key, self._crew)
+
+    def _examine(self, context: JobContext, operation_id: int) -> None:
+        examine(operation_id, self._crew)
 
     def _keep_house(self) -> None:
         """Beat, look for requests to cancel, and look for lost workers."""

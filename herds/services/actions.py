@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Planner = Callable[[Sequence["Instance"]], Sequence[PlannedTarget]]
 """Takes the chosen members of one herd and gives a plan for each, in their order."""
 
+Examiner = Callable[["Target"], PlannedTarget]
+"""Looks at one target and writes its plan from what it sees; changes nothing."""
+
 Runner = Callable[["Target"], str]
 """Does the work on one target and gives the sentence of what is true now."""
 
@@ -33,6 +36,9 @@ class Action:
         afterwards: what will be true once all targets have succeeded.
         plan: tells what will happen to the chosen members of a herd.
         run: does it to one target.
+        examine: writes the plan anew from what is seen on the hosts, where the
+            inventory does not tell enough; a worker does it.
+        needs_members: whether it works with the other members of the herd too.
         confirm: whether a person reads the plan first.
     """
 
@@ -44,6 +50,8 @@ class Action:
     afterwards: str
     plan: Planner
     run: Runner
+    examine: Examiner | None = None
+    needs_members: bool = False
     confirm: bool = True
 
     @property

@@ -22,6 +22,18 @@ class Step(Protocol):
     def note(self, message: str) -> None:
         """Record a sentence for people."""
 
+    def progress(
+        self, words: str, *, done: int = 0, total: int = 0, rate: float = 0.0
+    ) -> None:
+        """Show how far long work has come; what it showed before is replaced.
+
+        Args:
+            words: what is being done.
+            done: bytes that are done.
+            total: bytes in all, 0 where that is not known.
+            rate: bytes a second.
+        """
+
     def skip(self, message: str) -> None:
         """Record that the step's result was true already, and end it so."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from herds.domain.clock import Clock, watch
 from herds.domain.cluster import Observation
@@ -21,10 +23,29 @@ from .steps import Step, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """A member of the target's herd, as the inventory has it."""
+
+    instance_id: int
+    is_primary: bool
+    cluster: Cluster
+
+    @property
+    def host(self) -> str:
+        """The host's name."""
+        return self.cluster.host
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """One instance of an operation while it is worked on.
 
     Attributes:
+        instance_id: the instance's number in the inventory.
+        members: all members of its herd, itself among them.
+        plan: the plan as it was shown, with what was chosen under "chosen".
+        parameters: what was asked for beside the targets.
+        cancelled: set when somebody asked to stop; long commands watch it.
         cluster: the cluster, reached over SSH.
         steps: where the story is told.
         clock: where time comes from.
@@ -32,16 +53,45 @@ class Target:
         patience: seconds to wait for a state after a command came back.
     """
 
+    instance_id: int
     cluster: Cluster
+    members: tuple[Member, ...]
     steps: Steps
     clock: Clock
     record: Callable[[Observation], None]
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
 
     @property
     def host(self) -> str:
         """The host's name."""
         return self.cluster.host
+
+    def member(self, instance_id: int) -> Member:
+        """Find a member of the herd.
+
+        Raises:
+            PreconditionFailed: it is no member any more.
+        """
+        for member in self.members:
+            if member.instance_id == instance_id:
+                return member
+        raise PreconditionFailed(
+            f"Instance {instance_id} is no member of the herd any more.",
+            hint="Plan again.",
+        )
+
+    def chosen(self, name: str) -> str:
+        """Give what was chosen in the plan, or its default."""
+        chosen = self.plan.get("chosen", {}).get(name)
+        if chosen is not None:
+            return str(chosen)
+        for choice in self.plan.get("choices", ()):
+            if choice["name"] == name:
+                return str(choice["default"])
+        return ""
 
     def look(self) -> Observation:
         """See the cluster and keep what was seen.

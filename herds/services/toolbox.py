@@ -43,7 +43,7 @@ class Toolbox:
             command_timeout=self._ssh.command_timeout,
         )
 
-    def members(self, herd_id: int | None) -> tuple[Member, ...]:
+    def members(self, herd_id: int) -> tuple[Member, ...]:
         """Give all members of a herd, each with its cluster."""
         return tuple(
             Member(

@@ -13,6 +13,7 @@ from herds.domain.lsn import Lsn
 from herds.errors import ElephaasError
 from herds.models import Instance
 from herds.postgres.cluster import Acted
+from herds.services.target import Member
 from herds.services.toolbox import cluster_ref
 
 Hook = Callable[["SimulatedCluster", str], None]
@@ -115,6 +116,18 @@ class SimulatedFleet:
 
     def cluster(self, instance: Instance) -> Any:
         return self[instance]
+
+    def members(self, herd_id: int | None) -> tuple[Any, ...]:
+        return tuple(
+            Member(
+                instance_id=instance.pk,
+                is_primary=instance.is_primary,
+                cluster=self.cluster(instance),
+            )
+            for instance in Instance.objects.filter(herd_id=herd_id).select_related(
+                "herd__environment", "server"
+            )
+        )
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,12 +11,13 @@ from typing import Any
 from django.contrib.staticfiles.management.commands.runserver import (
     Command as DjangoRunserver,
 )
+from django.core.management.base import CommandParser
 
 
 class Command(DjangoRunserver):
     """Serve the pages and execute what is asked for on them, in one terminal."""
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--noworker",

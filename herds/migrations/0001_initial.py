@@ -239,7 +239,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='environment',
-            constraint=models.CheckConstraint(condition=models.Q(('env_name__regex', '[[:cntrl:]]'), _negated=True), name='ele_environment_name_check', violation_error_message='Line breaks, control characters and invisible characters cannot stand in a name.'),
+            constraint=models.CheckConstraint(condition=models.Q(('env_name__regex', '[[:cntrl:]]'), _negated=True), name='ele_environment_name_check', violation_error_message='Line breaks and control characters cannot stand in a name, nor can invisible ones.'),
         ),
         migrations.AddField(
             model_name='instance',
@@ -329,7 +329,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='herd',
-            constraint=models.CheckConstraint(condition=models.Q(('herd_name__regex', '[[:cntrl:]]'), _negated=True), name='ele_herd_name_check', violation_error_message='Line breaks, control characters and invisible characters cannot stand in a name.'),
+            constraint=models.CheckConstraint(condition=models.Q(('herd_name__regex', '[[:cntrl:]]'), _negated=True), name='ele_herd_name_check', violation_error_message='Line breaks and control characters cannot stand in a name, nor can invisible ones.'),
         ),
         migrations.AddConstraint(
             model_name='herd',

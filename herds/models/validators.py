@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 CLUSTER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 NOT_PRINTABLE = (
-    "Line breaks, control characters and invisible characters cannot stand in a name."
+    "Line breaks and control characters cannot stand in a name, nor can invisible ones."
 )
 NOT_A_CLUSTER_NAME = (
     "A cluster name is made of letters, digits, '_', '.' and '-', "

@@ -1,0 +1,108 @@
+"""Every command in the documentation exists and takes the options shown with it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from lab import cli
+from tests.docs.pages import PAGES, ROOT, codes, commands, section, tables
+
+INSTALLATION = ROOT / "docs" / "install.md"
+"""``test_install`` types every command of this page."""
+
+EVERY = sorted({(page.name, line) for page in PAGES for line in commands(page)})
+
+
+def make_targets() -> dict[str, str]:
+    """Return what ``make help`` lists: the targets with their sentences."""
+    listed = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return dict(re.findall(r"^  (\S+) +(\S.*)$", listed, re.M))
+
+
+def check_make(words: list[str]) -> None:
+    assert set(words) <= set(make_targets())
+
+
+def check_manage(words: list[str]) -> None:
+    """Let the command's own parser read the arguments; it exits where it cannot."""
+    name, *arguments = words
+    command = load_command_class(get_commands()[name], name)
+    command.create_parser("manage.py", name).parse_args(arguments)
+
+
+def check_lab(words: list[str]) -> None:
+    own, _ = cli.split(words)
+    cli._parser().parse_args(own)
+
+
+@pytest.mark.parametrize(("page", "line"), EVERY)
+def test_every_command_shown_can_be_typed(page: str, line: str) -> None:
+    words = shlex.split(line)
+    if words[0] == "make":
+        check_make(words[1:])
+    elif words[:2] == ["python", "manage.py"]:
+        check_manage(words[2:])
+    elif words[:3] == [".venv/bin/python", "-m", "lab"]:
+        check_lab(words[3:])
+    else:
+        assert line in commands(INSTALLATION)
+
+
+def test_commands_are_found_in_the_pages() -> None:
+    shown = {line for _, line in EVERY}
+
+    assert {"make demo", "make test", "createdb admin"} <= shown
+
+
+def test_make_explains_each_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+
+    unexplained = targets - set(make_targets())
+
+    assert all(target.startswith("ready") for target in unexplained)
+    assert set(make_targets()) >= {
+        *("setup", "demo", "demo-up", "demo-down", "test", "lint", "bench")
+    }
+
+
+def test_the_lab_page_names_every_command_of_the_lab() -> None:
+    page = ROOT / "docs" / "lab.md"
+    (rows,) = tables(page.read_text())
+    named = {code.split()[0] for row in rows for code in codes(row[0])}
+
+    assert named == lab_commands()
+
+
+def lab_commands() -> set[str]:
+    """Return the commands that ``python -m lab --help`` lists."""
+    listed = cli._parser().format_help().partition("COMMAND")[2]
+    return set(re.findall(r"^    ([a-z-]+) ", listed, re.M))
+
+
+def test_links_lead_somewhere() -> None:
+    missing = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+        if not target.startswith("https://")
+        and not (page.parent / Path(target)).exists()
+    ]
+
+    assert missing == []
+
+
+def test_the_readme_names_only_folders_that_are_there() -> None:
+    (rows,) = tables(section(ROOT / "README.md", "What is where"))
+    folders = [code for row in rows for code in codes(row[0])]
+
+    assert folders
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []

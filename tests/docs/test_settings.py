@@ -1,0 +1,109 @@
+"""The page of settings says what the code does."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from herds.conf import OperationSettings, SshSettings
+from herds.management.terminal import EXIT_STATUS
+from herds.postgres import commands
+from tests.docs.pages import ROOT, blocks, codes, section, tables
+
+PAGE = ROOT / "docs" / "settings.md"
+EXAMPLE = ROOT / "elephaas" / "local_settings.example.py"
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Return the keys of a section's table, each with the default it gives."""
+    (rows,) = tables(section(PAGE, heading))
+    return {codes(row[0])[0]: codes(row[1])[0] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("`SSH`: how the service logs in on the database hosts", SshSettings),
+        (
+            "`OPERATIONS`: how much at once, and how long to wait",
+            OperationSettings,
+        ),
+    ],
+)
+def test_every_key_is_explained_with_its_default(heading: str, kind: Any) -> None:
+    shown = {
+        key: ast.literal_eval(default) for key, default in documented(heading).items()
+    }
+
+    expected = {field.name.upper(): field.default for field in fields(kind)}
+    assert {key: str(value) for key, value in shown.items()} == {
+        key: str(value) for key, value in expected.items()
+    }
+
+
+def tables_of_commands() -> list[list[list[str]]]:
+    return tables(section(PAGE, "`COMMANDS`: what is run on the database hosts"))
+
+
+def test_every_command_is_explained_with_its_default() -> None:
+    keys, _ = tables_of_commands()
+
+    shown = {codes(row[0])[0]: codes(row[1])[0] for row in keys}
+
+    assert shown == settings.COMMANDS
+    assert set(shown) == commands.KEYS
+
+
+def test_every_field_of_commands_is_explained() -> None:
+    _, rows = tables_of_commands()
+
+    shown = {code.strip("{}") for row in rows for code in codes(row[0])}
+
+    assert shown == {"COMMANDS[base]", "version[0]", *commands._FIELDS}
+
+
+def test_plain_pg_ctl_is_shown_as_the_example_has_it() -> None:
+    (shown,) = blocks(PAGE, "python")
+    commented = re.search(
+        r"^# COMMANDS = \{\n.*?^# \}", EXAMPLE.read_text(), re.M | re.S
+    )
+    assert commented
+
+    templates = ast.literal_eval(shown.partition("=")[2].strip())
+
+    assert shown.strip() == re.sub("^# ", "", commented[0], flags=re.M)
+    assert commands.validate(templates) == []
+
+
+def test_the_example_shows_the_defaults() -> None:
+    text = EXAMPLE.read_text()
+
+    for key, default in documented(
+        "`OPERATIONS`: how much at once, and how long to wait"
+    ).items():
+        assert f'"{key}": {default},' in text
+    for key, default in documented(
+        "`SSH`: how the service logs in on the database hosts"
+    ).items():
+        assert f'"{key}": {default},' in text
+
+
+def test_every_check_at_start_up_is_explained() -> None:
+    source = (ROOT / "herds" / "checks.py").read_text()
+
+    (rows,) = tables(section(PAGE, "Checks at start-up"))
+
+    shown = [codes(row[0])[0] for row in rows]
+
+    assert sorted(shown) == sorted(set(re.findall(r'id="(herds\.[EW]\d+)"', source)))
+
+
+def test_the_exit_statuses_are_those_of_the_terminal() -> None:
+    (rows,) = tables(section(ROOT / "docs" / "operations.md", "From a terminal"))
+
+    assert {int(row[0]) for row in rows} == {*EXIT_STATUS.values(), 1, 2}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 LISTS = {
     "environment": "/admin/herds/environment/",
@@ -99,6 +101,14 @@ def rows(page: Page) -> list[list[str]]:
 def column(page: Page, number: int) -> list[str]:
     """Return one column of a list, counted from 0 without the tick boxes."""
     return [row[number] for row in rows(page)]
+
+
+def queries_of(client: Client, address: str) -> list[str]:
+    """Return the SQL of one page, once the session and content types are known."""
+    client.get(address)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    return [query["sql"] for query in captured.captured_queries]
 
 
 def _spaced(text: str) -> str:

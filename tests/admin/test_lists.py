@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from herds.models import Environment, Herd, Instance, Server
 from tests import factories
 from tests.browser import fleet
 
-from .pages import LISTS, column, rows, visit
+from .pages import LISTS, column, queries_of, rows, visit
 
 pytestmark = pytest.mark.django_db
 
@@ -308,15 +306,6 @@ def test_sorting_brings_the_worst_to_one_end(
 
 
 # Cost ---------------------------------------------------------------------------
-
-
-def queries_of(client: Client, address: str) -> list[str]:
-    client.get(address)  # The first page of a session also reads content types.
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
-        assert client.get(address).status_code == 200
-    return [query["sql"] for query in captured.captured_queries]
 
 
 @pytest.mark.parametrize("model", LISTS)

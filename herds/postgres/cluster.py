@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 
 from herds.domain.clock import Clock
 from herds.domain.cluster import ClusterRef, Observation
+from herds.domain.probe import Probe
 from herds.errors import CommandTimedOut, OutcomeUnknown
 from herds.ssh.shell import Completed, Shell
 
 from .commands import CommandTemplates, version_parts
 from .look import look_argv, new_mark, read_observation, split_output
+from .probe import probe_argv, read_probe, split_probe
 
 LOOK_TIMEOUT = 15.0  # seconds; psql itself gives up after 5 + 5
+PROBE_TIMEOUT = 60.0  # seconds; telling the size of a large directory takes a while
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,21 @@ class Cluster:
         if not fields:
             raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
         return read_observation(fields, self._clock.now())
+
+    def probe(self) -> Probe:
+        """Tell everything about the cluster, in one round trip.
+
+        Raises:
+            HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused,
+            CommandTimedOut, OutcomeUnknown: nothing is known.
+        """
+        mark = new_mark()
+        words = f"probe of {self.ref.data_directory}"
+        done = self._run(probe_argv(self.ref, mark), words, PROBE_TIMEOUT)
+        fields = split_probe(done.stdout, mark)
+        if not fields:
+            raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
+        return read_probe(fields, self._clock.now())
 
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         """Run one of the ``COMMANDS`` and see what is true afterwards.

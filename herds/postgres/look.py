@@ -19,6 +19,17 @@ from herds.domain.lsn import Lsn
 
 
 @cache
+def script(name: str) -> str:
+    """Give a script that lies beside this module, with what all of them share."""
+    return f"{_text('cluster.sh')}\n{_text(name)}"
+
+
+@cache
+def sql(name: str) -> str:
+    """Give a statement that lies beside this module, on one line."""
+    return " ".join(_text(name).split())
+
+
 def _text(name: str) -> str:
     """Read a file that lies beside this module, without its comment lines."""
     text = resources.files(__package__).joinpath(name).read_text("utf-8")
@@ -39,7 +50,7 @@ def look_argv(
 
     Args:
         cluster: where to look.
-        mark: the line that will begin the observation, from ``new_mark``.
+        mark: the line that will begin and end the observation, from ``new_mark``.
         command: text for ``sh -c``, run first; empty for a look alone.
         need_running: whether the command is only run on a living postmaster.
         written_for: the major version the command was filled for; the command
@@ -48,7 +59,7 @@ def look_argv(
     return [
         "sh",
         "-c",
-        _text("look.sh"),
+        script("look.sh"),
         "elephaas",
         cluster.data_directory,
         str(cluster.port),
@@ -56,7 +67,7 @@ def look_argv(
         "running" if need_running else "",
         written_for,
         command,
-        " ".join(_text("look.sql").split()),
+        sql("look.sql"),
     ]
 
 
@@ -69,14 +80,15 @@ def split_output(stdout: str, mark: str) -> tuple[str, dict[str, str]]:
     """Part a command's own output from the observation that follows it.
 
     Returns:
-        The output, and the fields of the observation; without a mark (the look
-        was cut off) the fields are empty.
+        The output, and the fields of the observation; they are empty where the
+        look was cut off.
     """
-    output, found, seen = stdout.rpartition(f"\n{mark}\n")
-    if not found:
-        return stdout, {}
+    output, begun, rest = stdout.partition(f"\n{mark}\n")
+    seen, ended, _ = rest.partition(f"\n{mark}\n")
+    if not begun or not ended:
+        return output, {}
     fields: dict[str, str] = {}
-    lines = seen.splitlines()
+    lines = seen.split("\n")
     for number, line in enumerate(lines):
         name, separator, value = line.partition("=")
         if name == "trouble":

@@ -1,4 +1,4 @@
-SELECT json_build_object(
+SELECT jsonb_build_object(
     'version', current_setting('server_version'),
     'started', extract(epoch FROM pg_postmaster_start_time()),
     'loaded', extract(epoch FROM pg_conf_load_time()),

@@ -1,0 +1,40 @@
+# What both the look and the probe know of a data directory: $directory, $port.
+# Shell builtins do what they can: on a busy host a process is the dearest thing.
+export LC_ALL=C
+
+major() {
+  version=
+  [ -r "$directory/PG_VERSION" ] && read -r version <"$directory/PG_VERSION"
+  [ -n "$version" ]
+}
+
+# A postmaster is the process named in its lock file that also works in the data
+# directory: a number alone may belong to another process after a crash.
+postmaster() {
+  pid= started= bound= sockets= phase=
+  [ -r "$directory/postmaster.pid" ] || return 1
+  {
+    read -r pid; read -r _; read -r started; read -r bound
+    read -r sockets; read -r _; read -r _; read -r phase
+  } <"$directory/postmaster.pid"
+  pid=${pid#-}
+  case $pid in '' | *[!0-9]*) return 1 ;; esac
+  [ "/proc/$pid/cwd" -ef "$directory" ]
+}
+
+tools() {
+  for bin in "/usr/lib/postgresql/$version/bin" "/usr/pgsql-$version/bin"; do
+    [ -x "$bin/pg_controldata" ] && return
+  done
+  bin=$(command -v pg_controldata) && bin=${bin%/*}
+}
+
+# Asks the server itself; prints its answer of one line, or fails with its words.
+# A warning at the connection stands before the answer and is no part of it.
+ask() {
+  answer=$(PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=5s' \
+    "$bin/psql" -XAtqw -h "${sockets:-/tmp}" -p "${bound:-$port}" \
+    -d postgres -c "$1" 2>&1) || { printf '%s\n' "$answer"; return 1; }
+  printf '%s\n' "${answer##*
+}"
+}

@@ -27,8 +27,9 @@ from herds.ssh.dial import DEAD_PEER_SECONDS
 # elliptic curves 3 ms.
 CHEAP_KEX = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
 
-# What paramiko says is told to people by our errors; its own tracebacks are not.
-_PROTOCOL_LOG = "herds.ssh.protocol"
+# What paramiko says is told to people by our errors; its own tracebacks are not. The
+# name stays outside "herds", for which a site's LOGGING may set a level of its own.
+_PROTOCOL_LOG = "elephaas.ssh.protocol"
 logging.getLogger(_PROTOCOL_LOG).setLevel(logging.CRITICAL)
 
 

@@ -1,0 +1,181 @@
+"""Figures of repeated runs, and how they are printed and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of one contender.
+
+    ``wall`` is in seconds. ``cpu`` is what the contender's own processes used, in
+    seconds: the figure that carries over to real hosts, whose own work is not done by
+    this machine's processors.
+    """
+
+    wall: float
+    cpu: float
+
+
+@dataclass(kw_only=True)
+class Series:
+    """The runs of one contender."""
+
+    name: str
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def wall(self) -> float:
+        """Median of the wall times in seconds."""
+        return statistics.median(run.wall for run in self.runs)
+
+    @property
+    def cpu(self) -> float:
+        """Median of the CPU times in seconds."""
+        return statistics.median(run.cpu for run in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two contenders, and how many times quicker the first has to be."""
+
+    ours: str
+    theirs: str
+    wanted: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A figure that is to stay below a bound."""
+
+    name: str
+    value: float
+    unit: str
+    bound: float
+
+
+@dataclass
+class Report:
+    """Everything measured in one go."""
+
+    series: list[Series] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
+
+    def series_named(self, name: str) -> Series | None:
+        """Return a contender's runs, None when it did not take part."""
+        return next((one for one in self.series if one.name == name), None)
+
+    def lines(self) -> list[str]:
+        """Return the report for a person."""
+        lines = self._table([one for one in self.series if one.runs])
+        lines += [line for pair in self.comparisons for line in self._compared(pair)]
+        lines += [
+            f"{limit.name}: {limit.value:.1f} {limit.unit}, wanted below "
+            f"{limit.bound:g}: {_verdict(limit.value < limit.bound)}"
+            for limit in self.limits
+        ]
+        return lines
+
+    def save(self, directory: Path) -> Path:
+        """Keep the figures as JSON, with where they were measured."""
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+        data: dict[str, Any] = {
+            "processors": os.cpu_count(),
+            "load": os.getloadavg(),
+            "python": platform.python_version(),
+            **asdict(self),
+        }
+        path.write_text(json.dumps(data, indent=1) + "\n")
+        return path
+
+    def _table(self, series: Sequence[Series]) -> list[str]:
+        if not series:
+            return []
+        width = max(len(one.name) for one in series)
+        return [
+            f"{'':{width}}  {'wall':>9}  {'own CPU':>9}  runs",
+            *(
+                f"{one.name:{width}}  {one.wall:7.2f} s  {one.cpu:7.2f} s  "
+                f"{len(one.runs):4}"
+                for one in series
+            ),
+            "",
+        ]
+
+    def _compared(self, pair: Comparison) -> list[str]:
+        ours, theirs = self.series_named(pair.ours), self.series_named(pair.theirs)
+        if ours is None or theirs is None or not (ours.runs and theirs.runs):
+            return []
+        ratio = theirs.wall / ours.wall
+        cpu = f", {theirs.cpu / ours.cpu:.1f} times its own CPU" if ours.cpu else ""
+        return [
+            f"{pair.theirs} takes {ratio:.1f} times as long as {pair.ours}{cpu}; "
+            f"wanted {pair.wanted:g}: {_verdict(ratio >= pair.wanted)}"
+        ]
+
+
+def timed(cpu_seconds: Callable[[], float], work: Callable[[], object]) -> Run:
+    """Run something once; ``cpu_seconds`` reads the contender's CPU clock."""
+    cpu, wall = cpu_seconds(), time.monotonic()
+    work()
+    return Run(wall=time.monotonic() - wall, cpu=cpu_seconds() - cpu)
+
+
+def median_of(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return a process and all its descendants that live."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(after[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, of in parents.items() if of == parent]
+    return found
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Return the CPU seconds that living processes have used, waited children too."""
+    total = 0
+    for pid in pids:
+        try:
+            after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += sum(int(ticks) for ticks in after[11:15])
+    return total / _TICKS
+
+
+def resident_megabytes(pid: int) -> float:
+    """Return a process's resident memory, in MB of 1,000,000 bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def threads_of(pid: int) -> int:
+    """Return how many threads a process has; a kept connection is one."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def _verdict(fine: bool) -> str:
+    return "✔ reached" if fine else "✖ missed"

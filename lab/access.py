@@ -98,30 +98,54 @@ def run(
 def inside(state: LabState, host: str) -> Iterator[None]:
     """Let the calling thread, and threads and programs it starts, live on ``host``.
 
-    They get the host's name, network and files (thus its resolv.conf); processes and
-    memory stay the machine's. Sockets opened before keep their network. Other threads
-    are not touched. On the control host the machine's files are all in their places.
+    They get the host's name and network, and its /etc to read, thus its resolv.conf;
+    other files, processes and memory stay the machine's. Sockets opened before keep
+    their network. Other threads are not touched.
     """
     init = init_of(state, host)
     here = os.getcwd()
     with contextlib.ExitStack() as stack:
-        moves = []
-        for kind, flag in _KINDS:
-            home = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY)
-            stack.callback(os.close, home)
-            there = os.open(init.namespace(kind), os.O_RDONLY)
-            stack.callback(os.close, there)
-            moves.append((home, there, flag))
-        # A thread may change its mount namespace only when it shares its working
-        # directory with no other thread (setns(2)).
-        syscalls.unshare(syscalls.CLONE_FS)
+        homes = [
+            (stack.enter_context(_opened(f"/proc/thread-self/ns/{kind}")), flag)
+            for kind, flag in _KINDS
+        ]
         try:
-            for _, there, flag in moves:
-                syscalls.setns(there, flag)
-            with contextlib.suppress(OSError):
-                os.chdir(here)
+            for kind, flag in _KINDS:
+                if flag != syscalls.CLONE_NEWNS:
+                    with _opened(init.namespace(kind)) as there:
+                        syscalls.setns(there, flag)
+            _see_etc_of(state, host)
             yield
         finally:
-            for home, _, flag in moves:
+            # A thread may change its mount namespace only while it shares its working
+            # directory with no other (setns(2)), and those it started do share it.
+            syscalls.unshare(syscalls.CLONE_FS)
+            for home, flag in homes:
                 syscalls.setns(home, flag)
             os.chdir(here)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _see_etc_of(state: LabState, host: str) -> None:
+    """Give the calling thread a view of the machine's files with a host's /etc.
+
+    The host's own view would do for names, but its /proc shows other processes under
+    the numbers of ours, which is dangerous for whoever ends processes.
+    """
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount(
+        "overlay",
+        "/etc",
+        "overlay",
+        flags=syscalls.MS_RDONLY,
+        options=f"lowerdir={state.disk(host)}/etc:{state.directory}/etc",
+    )

@@ -191,6 +191,7 @@ class Demo:
         argv = [sys.executable, "-m", "gunicorn", "elephaas.wsgi"]
         argv += ["--bind", "fd://{socket}", "--worker-class", "gthread"]
         argv += ["--threads", "8", "--worker-tmp-dir", str(self.directory)]
+        argv += ["--no-control-socket"]  # It would be left in a home directory.
         self._keep(
             "web",
             self._lab.control.serve_command(

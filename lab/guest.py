@@ -13,7 +13,7 @@ from pathlib import Path
 from lab import syscalls
 from lab.accounts import account
 from lab.layout import CONTROL, DNS
-from lab.processes import MARKER
+from lab.processes import MARKER, TITLE
 from lab.state import LabState
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,7 +49,7 @@ def _begin_anywhere() -> None:
 
 def wait_for_ever(state: LabState, host: str) -> None:
     """Replace the calling process by the host's idle first process."""
-    title = f"elephaas-lab {state.name} {host}"
+    title = f"{TITLE} {state.name} {host}"
     environment = {"PATH": _PATH, MARKER: state.marker, "LANG": "C.UTF-8"}
     os.execve("/bin/bash", [title, "-c", _WAIT], environment)
 

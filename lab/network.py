@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from lab.errors import LabError
-from lab.processes import MARKER, Process
+from lab.processes import MARKER, TITLE, Process
 from lab.state import HostRecord, LabState
 
 BRIDGE = "br0"
@@ -21,7 +21,7 @@ def start_switch(state: LabState) -> Process:
 
     No address of the lab ever exists in the machine's own network namespace.
     """
-    title = f"elephaas-lab {state.name} switch"
+    title = f"{TITLE} {state.name} switch"
     program = subprocess.Popen(
         ["unshare", "--net", "--", "bash", "-c", 'exec -a "$0" sleep infinity', title],
         stdin=subprocess.DEVNULL,

@@ -14,6 +14,9 @@ from lab.errors import LabError
 MARKER = "ELEPHAAS_LAB"
 """Environment variable that every long-lived process of a lab carries."""
 
+TITLE = "elephaas-lab"
+"""How such processes call themselves, followed by the lab and the part they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -79,6 +82,7 @@ def end(processes: Iterable[Process], *, seconds: float = 30.0) -> None:
     init itself ends (pid_namespaces(7)), so waiting for the init is waiting for all.
     Raises LabError when one is still there after ``seconds``.
     """
+    _require_own_proc()
     with contextlib.ExitStack() as stack:
         descriptors: dict[int, Process] = {}
         for process in processes:
@@ -91,6 +95,21 @@ def end(processes: Iterable[Process], *, seconds: float = 30.0) -> None:
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                     descriptors[descriptor] = process
         _wait_all(descriptors, seconds)
+
+
+def _require_own_proc() -> None:
+    """Refuse to go on where /proc shows other processes under the numbers of ours.
+
+    So it is in a host's view of files, where number 1 is the host's first process to
+    /proc and the machine's to kill(2).
+    """
+    try:
+        own = os.readlink("/proc/self") == str(os.getpid())
+        first = Path("/proc/1/cmdline").read_bytes()
+    except FileNotFoundError:
+        own, first = False, b""
+    if not own or first.startswith(TITLE.encode()):
+        raise LabError("This is a host of a lab. Use the machine's own terminal.")
 
 
 def _wait_all(descriptors: dict[int, Process], seconds: float) -> None:
@@ -113,6 +132,7 @@ def marked(value: str) -> list[Process]:
 
     This finds what a crash left behind even when its record is lost.
     """
+    _require_own_proc()
     wanted = f"{MARKER}={value}".encode()
     found = []
     for entry in Path("/proc").iterdir():

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import (
     Browser,
-    ConsoleMessage,
     Page,
     Route,
     expect,
-    sync_playwright,
 )
 from pytest_django.live_server_helper import LiveServer
 
 from herds.domain.states import OperationState, StepState, TargetState
 from herds.models import Operation, OperationTarget
 from tests import factories
-from tests.browser.screens import launch, log_in
+from tests.browser.screens import log_in
 
 pytestmark = pytest.mark.browser
 
@@ -33,26 +28,6 @@ def under_policy(route: Route) -> None:
     response = route.fetch()
     headers = {**response.headers, "content-security-policy": POLICY}
     route.fulfill(response=response, headers=headers)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The distribution's Chromium."""
-    # Playwright's loop runs in this thread, where Django refuses queries otherwise.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    try:
-        with sync_playwright() as playwright:
-            chromium = launch(playwright.chromium)
-            yield chromium
-            chromium.close()
-    finally:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def anna(transactional_db: None) -> User:
-    """Somebody who may do everything."""
-    return factories.user("anna", is_superuser=True)
 
 
 @pytest.fixture
@@ -72,25 +47,6 @@ def running(anna: User) -> Operation:
         operation, factories.instance("trade", "ele02"), TargetState.QUEUED
     )
     return operation
-
-
-@pytest.fixture
-def page(browser: Browser, live_server: LiveServer, anna: User) -> Iterator[Page]:
-    """A page of somebody who is logged in; an error in its console fails the test."""
-    context = browser.new_context(base_url=live_server.url)
-    page = context.new_page()
-    complaints: list[str] = []
-
-    def hear(said: ConsoleMessage) -> None:
-        if said.type == "error" and not said.location["url"].endswith("/favicon.ico"):
-            complaints.append(said.text)
-
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    log_in(page, live_server.url, "anna", "secret")
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def open_page(page: Page, operation: Operation, query: str = "") -> None:

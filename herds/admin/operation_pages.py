@@ -41,7 +41,9 @@ from .operation_progress import (
 from .operation_steps import target_steps
 from .operation_urls import is_fragment, operation_url, polled
 
-UNANSWERED = frozenset({OperationState.PLANNED, OperationState.EXPIRED})
+UNANSWERED = frozenset(
+    {OperationState.PLANNING, OperationState.PLANNED, OperationState.EXPIRED}
+)
 """Plans that nobody said yes to."""
 
 
@@ -222,7 +224,7 @@ def _buttons(request: HttpRequest, progress: Progress) -> dict[str, Any]:
     operation = progress.operation
     user = request.user
     is_own = operation.requested_by_id == user.pk
-    may_act = _may_act(request, operation)
+    is_permitted = may_act(request, operation)
     failed = sum(progress.counts.get(state, 0) for state in RETRYABLE_TARGETS)
     is_over = operation.state not in ACTIVE_OPERATIONS
     return {
@@ -230,14 +232,15 @@ def _buttons(request: HttpRequest, progress: Progress) -> dict[str, Any]:
             operation.state in {OperationState.QUEUED, OperationState.RUNNING}
             and (is_own or user.has_perm("herds.cancel_operation"))
         ),
-        "may_resume": operation.state == OperationState.INTERRUPTED and may_act,
-        "may_retry": bool(failed) and is_over and may_act,
+        "may_resume": operation.state == OperationState.INTERRUPTED and is_permitted,
+        "may_retry": bool(failed) and is_over and is_permitted,
         "retry_count": failed,
         "resume_count": progress.counts.get(TargetState.INTERRUPTED, 0),
     }
 
 
-def _may_act(request: HttpRequest, operation: Operation) -> bool:
+def may_act(request: HttpRequest, operation: Operation) -> bool:
+    """Tell whether a person has the permission of the operation's action."""
     action = known_action(operation)
     return action is not None and request.user.has_perm(action.permission)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -17,6 +18,8 @@ from herds.domain.states import TargetState
 from herds.models import Operation, OperationTarget
 
 from . import operation_words as words
+
+_CHOICE = re.compile(r"\d{1,19}\.[a-z_]{1,60}")
 
 UNFOLDED_TARGETS = 100
 """Up to so many targets all herds are unfolded; beyond, each is one line."""
@@ -41,6 +44,31 @@ class CheckRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OptionRow:
+    """One way to do it, possible or not."""
+
+    value: str
+    label: str
+    why: str
+    is_possible: bool
+    is_chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceRow:
+    """Something of a target that may be chosen otherwise than planned."""
+
+    key: str
+    label: str
+    options: list[OptionRow]
+
+    @property
+    def chosen(self) -> str:
+        """Name what is chosen, where it cannot be changed."""
+        return next((each.label for each in self.options if each.is_chosen), "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetRow:
     """What will happen to one container, or why nothing will."""
 
@@ -50,6 +78,7 @@ class TargetRow:
     steps: list[str]
     refusal: str
     checks: list[CheckRow]
+    choices: list[ChoiceRow]
 
     @property
     def order(self) -> int:
@@ -119,17 +148,23 @@ class Plan:
         return self.going > UNFOLDED_TARGETS
 
 
-def plan_of(operation: Operation, *, herd_key: str | None = None) -> Plan:
+def plan_of(
+    operation: Operation,
+    *,
+    herd_key: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+) -> Plan:
     """Read the stored plan of an operation, or of one of its herds; one query.
 
     Args:
         operation: the operation whose plan is read.
         herd_key: leaves out the other herds where it is given.
+        chosen: what was chosen on the page already, as ``choices_in`` reads it.
     """
     targets = operation.targets.order_by("position")
     if herd_key is not None:
         targets = targets.filter(herd_key=herd_key)
-    rows = [_target_row(target) for target in targets]
+    rows = [_target_row(target, chosen or {}) for target in targets]
     going = [row for row in rows if not row.refusal]
     return Plan(
         herds=_by_herd(going),
@@ -138,7 +173,12 @@ def plan_of(operation: Operation, *, herd_key: str | None = None) -> Plan:
     )
 
 
-def _target_row(target: OperationTarget) -> TargetRow:
+def choices_in(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Read from a form what was chosen, by ``<target id>.<name of the choice>``."""
+    return {key: str(value) for key, value in answer.items() if _CHOICE.fullmatch(key)}
+
+
+def _target_row(target: OperationTarget, chosen: Mapping[str, str]) -> TargetRow:
     plan: dict[str, Any] = target.plan
     return TargetRow(
         target=target,
@@ -147,6 +187,9 @@ def _target_row(target: OperationTarget) -> TargetRow:
         steps=plan.get("steps", []),
         refusal=_refusal(target),
         checks=[_check_row(target, check) for check in plan.get("checks", [])],
+        choices=[
+            _choice_row(target, choice, chosen) for choice in plan.get("choices", [])
+        ],
     )
 
 
@@ -159,6 +202,27 @@ def _refusal(target: OperationTarget) -> str:
     if is_gone:
         return "It was removed from the inventory after this plan was made."
     return ""
+
+
+def _choice_row(
+    target: OperationTarget, choice: dict[str, Any], chosen: Mapping[str, str]
+) -> ChoiceRow:
+    key = f"{target.pk}.{choice['name']}"
+    value = chosen.get(key, choice["default"])
+    return ChoiceRow(
+        key=key,
+        label=choice["label"],
+        options=[
+            OptionRow(
+                value=option["value"],
+                label=option["label"],
+                why=option["why"],
+                is_possible=option["possible"],
+                is_chosen=option["value"] == value,
+            )
+            for option in choice["options"]
+        ],
+    )
 
 
 def _check_row(target: OperationTarget, check: dict[str, Any]) -> CheckRow:

@@ -12,7 +12,12 @@ from django.utils.safestring import SafeString
 
 from herds.domain.states import ACTIVE_OPERATIONS, ACTIVE_TARGETS, TargetState
 from herds.models import Operation, OperationTarget
-from herds.selectors.operations import Holder, count_targets, holders_of
+from herds.selectors.operations import (
+    Holder,
+    count_targets,
+    holders_of,
+    progress_of_running,
+)
 
 from . import operation_words as words
 
@@ -87,6 +92,7 @@ class Row:
 
     target: OperationTarget
     holder: Holder | None
+    progress: str = ""  # of the long work it is in the middle of
 
     @property
     def mark(self) -> SafeString:
@@ -107,7 +113,7 @@ class Row:
     def line(self) -> str:
         """Say the step it is in, or how it ended; empty while it waits for another."""
         if self.target.state in _ALWAYS_NEW:
-            return self.target.current_step
+            return " — ".join(filter(None, [self.target.current_step, self.progress]))
         if self.target.state == TargetState.QUEUED:
             return "" if self.holder else "Waits for its turn."
         return self.target.outcome
@@ -236,7 +242,7 @@ class RowPage:
 def page_of_rows(
     operation: Operation, *, state: TargetState | None, number: str | None
 ) -> RowPage:
-    """Give one page of rows in their fixed order; three queries at most.
+    """Give one page of rows in their fixed order; four queries at most.
 
     Args:
         operation: whose targets.
@@ -251,7 +257,7 @@ def page_of_rows(
 
 
 def changed_rows(operation: Operation, seen: str) -> tuple[list[Row], str]:
-    """Compare the rows a page shows with how they are now; two queries at most.
+    """Compare the rows a page shows with how they are now; three queries at most.
 
     Args:
         operation: whose targets.
@@ -289,6 +295,7 @@ def _rows(operation: Operation, targets: Iterable[OperationTarget]) -> list[Row]
     listed = list(targets)
     waiting = {t.herd_key for t in listed if t.state == TargetState.QUEUED}
     holders = holders_of(operation.pk, waiting)
+    progress = progress_of_running(t.pk for t in listed if t.state in _ALWAYS_NEW)
     return [
         Row(
             target=target,
@@ -297,6 +304,7 @@ def _rows(operation: Operation, targets: Iterable[OperationTarget]) -> list[Row]
                 if target.state == TargetState.QUEUED
                 else None
             ),
+            progress=words.progress_words(progress.get(target.pk, {})),
         )
         for target in listed
     ]

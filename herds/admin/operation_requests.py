@@ -7,12 +7,18 @@ from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRefresh
 
 from herds.domain.states import OperationState
 from herds.errors import ElephaasError
@@ -20,9 +26,9 @@ from herds.models import Operation
 from herds.operations import requests
 
 from . import operation_words as words
-from .operation_pages import UNANSWERED, OperationPages, known_action
-from .operation_plan import ConfirmForm, Plan, plan_of
-from .operation_urls import is_fragment, operation_url
+from .operation_pages import UNANSWERED, OperationPages, known_action, may_act
+from .operation_plan import ConfirmForm, Plan, choices_in, plan_of
+from .operation_urls import is_fragment, operation_url, polled
 
 Ask = Callable[[int, requests.Requester], Operation]
 
@@ -47,12 +53,12 @@ class OperationRequests(OperationPages):
         return [
             path(
                 "<int:object_id>/confirm/",
-                self.admin_site.admin_view(self.confirm_view),
+                polled(self.admin_site, self.confirm_view),
                 name="herds_operation_confirm",
             ),
             path(
                 "<int:object_id>/herds/<str:herd_key>/",
-                self.admin_site.admin_view(self.herd_plan_view),
+                polled(self.admin_site, self.herd_plan_view),
                 name="herds_operation_herd",
             ),
             *(
@@ -68,13 +74,19 @@ class OperationRequests(OperationPages):
     def confirm_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
         """Show the plan; take the yes."""
         operation = self.viewed_operation(request, object_id)
+        if is_fragment(request):
+            # The page asks whether the plan that it waits for is there.
+            is_waiting = _is_planning(operation)
+            return (
+                HttpResponse(status=204) if is_waiting else HttpResponseClientRefresh()
+            )
         if operation.state not in UNANSWERED:
             if request.method == "POST":
                 messages.info(
                     request, f"Operation {operation.pk} was confirmed already."
                 )
             return HttpResponseRedirect(operation_url(operation.pk))
-        plan = plan_of(operation)
+        plan = plan_of(operation, chosen=choices_in(request.POST))
         answer = request.POST if request.method == "POST" else None
         form = ConfirmForm(answer, warnings=plan.warnings)
         if form.is_valid():
@@ -94,6 +106,7 @@ class OperationRequests(OperationPages):
             reason=form.cleaned_data["reason"],
             stop_at_first_failure=form.cleaned_data["stop_at_first_failure"],
             acknowledged=True,  # the form is valid only with every box ticked
+            choices=choices_in(request.POST),
         )
         messages.success(
             request,
@@ -110,11 +123,6 @@ class OperationRequests(OperationPages):
     ) -> TemplateResponse:
         action = known_action(operation)
         verb = action.verb if action else operation.action.capitalize()
-        is_expired = (
-            operation.state == OperationState.EXPIRED
-            or operation.expires_at < timezone.now()
-        )
-        may_act = action is not None and request.user.has_perm(action.permission)
         return TemplateResponse(
             request,
             "admin/herds/operation/plan.html",
@@ -123,8 +131,10 @@ class OperationRequests(OperationPages):
                 "action": action,
                 "plan": plan,
                 "form": form,
-                "is_expired": is_expired,
-                "may_act": may_act,
+                "is_expired": _is_expired(operation),
+                "is_planning": _is_planning(operation),
+                "may_act": may_act(request, operation),
+                "may_choose": _may_answer(request, operation),
                 "button": f"{verb} {words.counted(plan.going, 'instance')}",
             },
         )
@@ -143,6 +153,8 @@ class OperationRequests(OperationPages):
                 **self.operation_context(request, operation, operation.headline),
                 "plan": plan,
                 "herd": plan.herds[0] if plan.herds else None,
+                # The form that would carry a choice is on the plan page.
+                "may_choose": is_fragment(request) and _may_answer(request, operation),
             },
         )
 
@@ -189,3 +201,22 @@ class OperationRequests(OperationPages):
             messages.error(request, error.sentence())
             return HttpResponseRedirect(operation_url(operation.pk))
         return HttpResponseRedirect(operation_url(result.pk, leads_to))
+
+
+def _is_expired(operation: Operation) -> bool:
+    return (
+        operation.state == OperationState.EXPIRED
+        or operation.expires_at < timezone.now()
+    )
+
+
+def _is_planning(operation: Operation) -> bool:
+    return operation.state == OperationState.PLANNING and not _is_expired(operation)
+
+
+def _may_answer(request: HttpRequest, operation: Operation) -> bool:
+    return (
+        operation.state == OperationState.PLANNED
+        and not _is_expired(operation)
+        and may_act(request, operation)
+    )

@@ -40,6 +40,14 @@ class StepRow:
         return _facts(self.record.step.evidence)
 
     @property
+    def progress(self) -> str:
+        """How far long work has come; empty once the step has ended."""
+        step = self.record.step
+        if step.state != StepState.RUNNING:
+            return ""
+        return words.progress_words(step.progress)
+
+    @property
     def tail(self) -> tuple[Output, ...]:
         """The end of what the command printed."""
         return self.record.tail

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -22,6 +23,7 @@ from . import badges
 from .badges import Health
 
 _OPERATION_HEALTH: dict[OperationState, Health | None] = {
+    OperationState.PLANNING: Health.WORKING,
     OperationState.PLANNED: None,
     OperationState.QUEUED: None,
     OperationState.RUNNING: Health.WORKING,
@@ -154,6 +156,25 @@ def target_elapsed(target: OperationTarget) -> str:
     if target.finished_at is None and target.state not in ACTIVE_TARGETS:
         return ""
     return elapsed(target.started_at, target.finished_at)
+
+
+def progress_words(progress: Mapping[str, Any]) -> str:
+    """Write how far long work has come: bytes, rate, and time left where known."""
+    if not progress:
+        return ""
+    done, total = progress.get("done", 0), progress.get("total", 0)
+    rate = progress.get("rate", 0.0)
+    parts = []
+    if total:
+        parts.append(f"{badges.size(done)} of {badges.size(total)}")
+    elif done:
+        parts.append(badges.size(done))
+    if rate:
+        parts.append(f"{badges.size(int(rate))}/s")
+        if total > done:
+            parts.append(f"{duration((total - done) / rate)} left")
+    words = str(progress.get("words", ""))
+    return ": ".join(filter(None, [words, ", ".join(parts)]))
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -21,7 +22,12 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Now, Right
 
-from herds.domain.states import ACTIVE_OPERATIONS, ACTIVE_TARGETS, TargetState
+from herds.domain.states import (
+    ACTIVE_OPERATIONS,
+    ACTIVE_TARGETS,
+    StepState,
+    TargetState,
+)
 from herds.models import (
     Instance,
     Operation,
@@ -159,6 +165,19 @@ def holders_of(operation_id: int, herd_keys: Collection[str]) -> dict[str, Holde
                 operation_id=number, who=who, is_working=is_working
             )
     return holders
+
+
+def progress_of_running(target_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Tell how far the long work has come that these targets are in the middle of."""
+    wanted = list(target_ids)
+    if not wanted:
+        return {}
+    steps = OperationStep.objects.filter(target__in=wanted, state=StepState.RUNNING)
+    return {
+        target_id: progress
+        for target_id, progress in steps.values_list("target_id", "progress")
+        if progress
+    }
 
 
 def steps_of(target_id: int) -> list[StepRecord]:

@@ -308,3 +308,79 @@ def test_a_large_plan_folds_its_herds_and_shows_each_on_request(
     assert "host001" in fragment
     assert "host002" not in fragment
     assert "<html" not in fragment
+
+
+def test_a_plan_in_the_making_is_waited_for(client: Client, plan: Operation) -> None:
+    Operation.objects.update(state=OperationState.PLANNING)
+
+    page = client.get(confirm_url(plan)).content.decode()
+    assert "A worker is looking at the hosts" in page
+    assert 'value="Restart 2 instances"' not in page
+    asked = client.get(confirm_url(plan), headers={"HX-Request": "true"})
+    assert asked.status_code == 204
+
+    Operation.objects.update(state=OperationState.PLANNED)
+    asked = client.get(confirm_url(plan), headers={"HX-Request": "true"})
+    assert asked.headers["HX-Refresh"] == "true"
+    assert "hx-get" not in client.get(confirm_url(plan)).content.decode()
+
+
+def test_a_yes_to_a_plan_in_the_making_is_refused(
+    client: Client, plan: Operation
+) -> None:
+    Operation.objects.update(state=OperationState.PLANNING)
+
+    refusal = client.post(confirm_url(plan), {}, follow=True).content.decode()
+
+    assert "is still being written" in refusal
+    assert state_of(plan) == OperationState.PLANNING
+
+
+@pytest.fixture
+def choosable(anna: User, members: list[Instance]) -> Operation:
+    """A plan whose only target can be done slowly instead of quickly."""
+    operation = factories.operation(anna)
+    target = factories.target(operation, members[1])
+    target.plan["choices"] = [
+        {
+            "name": "method",
+            "label": "Method",
+            "default": "quick",
+            "options": [
+                {"value": "quick", "label": "quickly", "possible": True, "why": ""},
+                {"value": "slow", "label": "slowly", "possible": True, "why": "1 TB"},
+                {"value": "odd", "label": "oddly", "possible": False, "why": "no"},
+            ],
+        }
+    ]
+    target.save()
+    return operation
+
+
+def test_a_choice_of_a_target_goes_with_the_yes(
+    client: Client, choosable: Operation
+) -> None:
+    target = choosable.targets.get()
+    page = client.get(confirm_url(choosable)).content.decode()
+    assert f'<select name="{target.pk}.method" form="operation-yes">' in page
+    assert '<option value="quick" selected>quickly</option>' in page
+    assert '<option value="odd" disabled>oddly (no)</option>' in page
+
+    client.post(confirm_url(choosable), {f"{target.pk}.method": "slow"})
+
+    target.refresh_from_db()
+    assert target.state == TargetState.QUEUED
+    assert target.plan["chosen"] == {"method": "slow"}
+
+
+def test_an_impossible_choice_is_refused_with_the_reason(
+    client: Client, choosable: Operation
+) -> None:
+    target = choosable.targets.get()
+
+    response = client.post(
+        confirm_url(choosable), {f"{target.pk}.method": "odd"}, follow=True
+    )
+
+    assert "Method of ele02 cannot be" in response.content.decode()
+    assert state_of(choosable) == OperationState.PLANNED

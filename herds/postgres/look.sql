@@ -1,3 +1,4 @@
+# A setting that waits for a restart is among the errors too; it is none.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
     'started', extract(epoch FROM pg_postmaster_start_time()),
@@ -11,8 +12,11 @@ SELECT jsonb_build_object(
     'followers', (SELECT json_agg(json_build_object(
             'name', application_name, 'address', host(client_addr), 'state', state))
         FROM pg_stat_replication),
-    'errors', (SELECT json_agg(concat(sourcefile, ':', sourceline, ': ', error))
-        FROM pg_file_settings WHERE error IS NOT NULL
-        AND error <> 'setting could not be applied'),
+    'errors', (SELECT json_agg(concat_ws(': ',
+            concat(sourcefile, ':', sourceline), name, error) ORDER BY seqno)
+        FROM pg_file_settings f
+        WHERE error IS NOT NULL AND sourcefile IS NOT NULL AND NOT EXISTS (
+            SELECT FROM pg_settings s
+            WHERE s.name = lower(f.name) AND s.pending_restart)),
     'pending', (SELECT json_agg(name ORDER BY name)
         FROM pg_settings WHERE pending_restart))

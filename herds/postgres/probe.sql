@@ -1,3 +1,4 @@
+# A setting that waits for a restart is among the errors too; it is none.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
     'started', extract(epoch FROM pg_postmaster_start_time()),
@@ -37,8 +38,11 @@ SELECT jsonb_build_object(
          WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
          GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT 20) c),
     'archiver', (SELECT row_to_json(a) FROM pg_stat_archiver a),
-    'errors', (SELECT json_agg(concat(sourcefile, ':', sourceline, ': ', error))
-        FROM pg_file_settings WHERE error IS NOT NULL
-        AND error <> 'setting could not be applied'),
+    'errors', (SELECT json_agg(concat_ws(': ',
+            concat(sourcefile, ':', sourceline), name, error) ORDER BY seqno)
+        FROM pg_file_settings f
+        WHERE error IS NOT NULL AND sourcefile IS NOT NULL AND NOT EXISTS (
+            SELECT FROM pg_settings s
+            WHERE s.name = lower(f.name) AND s.pending_restart)),
     'pending', (SELECT json_agg(name ORDER BY name)
         FROM pg_settings WHERE pending_restart))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import shlex
 import subprocess
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 
 from herds.errors import CommandFailed, CommandTimedOut
-from herds.ssh.shell import Completed, OnOutput
+from herds.ssh.shell import Completed, OnOutput, quoted
 
 
 class LocalShell:
@@ -46,11 +45,13 @@ class LocalShell:
         stdin: bytes | None = None,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
+        tethered: bool = False,
     ) -> Completed:
         """Run a command; see ``herds.ssh.shell.Shell.run``."""
         assert on_output is None
         assert cancel is None
-        line = shlex.join(argv)
+        assert not tethered
+        line = quoted(argv)
         self.sent.append(line)
         began = time.monotonic()
         try:

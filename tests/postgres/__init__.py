@@ -1,0 +1,1 @@
+"""What is said to PostgreSQL, on a real cluster of this machine."""

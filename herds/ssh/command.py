@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import paramiko
 
 from herds.ssh.deadline import Deadline
+from herds.ssh.feed import Feed
 from herds.ssh.output import Capture
 from herds.ssh.shell import OnOutput, Stream, quoted
 from herds.ssh.transport import HostTransport
@@ -75,7 +76,7 @@ class RemoteCommand:
         self,
         argv: Sequence[str],
         *,
-        stdin: bytes | None = None,
+        stdin: bytes | Feed | None = None,
         on_output: OnOutput | None = None,
         tethered: bool = False,
     ) -> None:
@@ -85,11 +86,14 @@ class RemoteCommand:
         self.line = quoted(argv)
         self.stdout = Capture()
         self.stderr = Capture()
-        self._unsent = memoryview(stdin or b"")
+        self._source = stdin if isinstance(stdin, Feed) else None
+        self._unsent = memoryview(stdin if isinstance(stdin, bytes) else b"")
         self._has_stdin = stdin is not None
         self._on_output = on_output
         self._tethered = tethered
         self._wakeup = _Wakeup()
+        if self._source is not None:
+            self._source.taken_by(self._wakeup.set)
         self._transport: HostTransport
         self._channel: paramiko.Channel
 
@@ -172,6 +176,7 @@ class RemoteCommand:
 
     def close(self) -> None:
         """Give the channel back; this does not stop the command."""
+        self._abandon_input()
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             self._channel.close()
 
@@ -194,12 +199,12 @@ class RemoteCommand:
             return
         channel = self._channel
         try:
-            while self._unsent and channel.send_ready():
+            while self._more_to_send() and channel.send_ready():
                 sent = channel.send(bytes(self._unsent[:_CHUNK]))
                 if not sent:
                     break
                 self._unsent = self._unsent[sent:]
-            if not self._unsent:
+            if not self._unsent and (self._source is None or self._source.is_over()):
                 channel.shutdown_write()
                 self._has_stdin = False
         except (OSError, EOFError, paramiko.SSHException):
@@ -207,6 +212,16 @@ class RemoteCommand:
             # says which.
             self._unsent = self._unsent[:0]
             self._has_stdin = False
+            self._abandon_input()
+
+    def _more_to_send(self) -> bool:
+        if not self._unsent and self._source is not None:
+            self._unsent = memoryview(self._source.take())
+        return bool(self._unsent)
+
+    def _abandon_input(self) -> None:
+        if self._source is not None:
+            self._source.abandon()
 
     def _take_output(self) -> bool:
         channel, moved = self._channel, False

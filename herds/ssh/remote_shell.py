@@ -25,6 +25,7 @@ from herds.ssh.command import (
     SessionRefusedError,
 )
 from herds.ssh.deadline import Deadline
+from herds.ssh.feed import Feed
 from herds.ssh.shell import Completed, OnOutput
 from herds.ssh.stop import NotAnsweredError, stop_processes
 from herds.ssh.transport import HostTransport
@@ -105,7 +106,7 @@ class RemoteShell:
         *,
         ok: Collection[int] | None = (0,),
         timeout: float = 60.0,
-        stdin: bytes | None = None,
+        stdin: bytes | Feed | None = None,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
         tethered: bool = False,

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from herds.ssh.feed import Feed
+
 MAX_COMMAND_BYTES = 100_000
 """Longest command line sent to a host, in bytes.
 
@@ -66,7 +68,7 @@ class Shell(Protocol):
         *,
         ok: Collection[int] | None = (0,),
         timeout: float = 60.0,
-        stdin: bytes | None = None,
+        stdin: bytes | Feed | None = None,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
         tethered: bool = False,
@@ -77,8 +79,8 @@ class Shell(Protocol):
         shell syntax pass ``["sh", "-c", script, "sh", *values]``. ``ok`` are the
         allowed exit statuses, None allows all; text on standard error is no failure.
         ``timeout`` is in seconds from sending the command; connecting has its own
-        bound. Without ``stdin`` the command reads nothing. Setting ``cancel`` stops
-        the command's whole process group. ``tethered`` is for long work that must not
+        bound. Without ``stdin`` the command reads nothing; a Feed can be written to
+        meanwhile. Setting ``cancel`` stops the command's whole process group. ``tethered`` is for long work that must not
         go on without us: the host itself stops it when the connection is gone; it
         excludes ``stdin``.
 

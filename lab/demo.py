@@ -20,6 +20,7 @@ from lab.control import ManageHook, start
 from lab.errors import LabError
 from lab.lab import Lab
 from lab.processes import Process
+from lab.state import DEFAULT_NAME
 
 FIRST_PORT = 8000
 PROJECT = Path(__file__).resolve().parent.parent
@@ -84,6 +85,9 @@ class Demo:
         state = self._lab.state
         herds = state.herds.values()
         environments = dict.fromkeys(herd.environment for herd in herds)
+        lab = f"{_shown(Path(sys.executable))} -m lab"
+        if self._lab.name != DEFAULT_NAME:
+            lab += f" --name {self._lab.name}"
         lines = [
             "",
             f"  Page      http://localhost:{facts.port}/",
@@ -98,8 +102,9 @@ class Demo:
             f"{state.postgres}",
             f"  Logs      {self.directory}/*.log",
             "",
-            "  python -m lab status | kill HOST | boot HOST | cut HOST | heal",
-            "  python -m lab exec HOST -- CMD…  |  manage operate restart --herd trade",
+            f"  {lab} status | kill HOST | boot HOST | cut HOST | heal",
+            f"  {lab} exec HOST -- CMD…",
+            f"  {lab} manage operate restart --herd {next(iter(state.herds))}",
             "",
         ]
         return "\n".join(lines)
@@ -173,8 +178,6 @@ class Demo:
         )
 
     def _fill(self, facts: Facts) -> None:
-        self._manage("migrate", "--no-input", "--verbosity", "0")
-        self._manage("collectstatic", "--no-input", "--verbosity", "0")
         status = self._lab.status()
         told = {
             "herds": status["herds"],
@@ -184,7 +187,11 @@ class Demo:
                 for host in self._lab.state.database_hosts
             },
         }
-        self._run(self._python("-m", "lab.demo_fleet"), "Registering", json.dumps(told))
+        self._run(
+            self._python("-m", "lab.demo_fleet"),
+            "Setting ElepHaaS up",
+            json.dumps(told),
+        )
 
     def _start_web(self, facts: Facts) -> None:
         hook = self._lab.control.manage_hook()
@@ -265,6 +272,11 @@ class Demo:
         if done.returncode != 0:
             last = "\n".join(done.stdout.strip().splitlines()[-15:])
             raise LabError(f"{words} failed with {done.returncode}:\n{last}")
+
+
+def _shown(path: Path) -> str:
+    """Return a path as one types it in the project's directory."""
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)
 
 
 def _new_passwords() -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Tells ElepHaaS about the lab: a program for the control host, with Django set up.
+"""Sets ElepHaaS up and tells it about the lab: a program for the control host.
 
 ``python -m lab.demo_fleet`` reads a JSON object from standard input: ``herds`` and
-``domain`` as ``status --json`` has them, ``host_keys`` and ``passwords``. It adds what
-is missing, through the product's own models and services, and prints what it added.
+``domain`` as ``status --json`` has them, ``host_keys`` and ``passwords``. It makes the
+tables and adds what is missing, through the product's own models and services, and
+prints what it added. All is done in one process, because each needs a second to begin.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 from typing import Any
 
 import django
+from django.core.management import call_command
 
 ENVIRONMENTS = {
     "prod": "Customers notice. Announce what you do.",
@@ -19,8 +21,10 @@ ENVIRONMENTS = {
 
 
 def main() -> None:
-    """Add the lab's environments, servers, herds, instances and people."""
+    """Make the tables; add environments, servers, herds, instances and people."""
     django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
     facts = json.load(sys.stdin)
     herds = facts["herds"]
     for name in dict.fromkeys(herd["environment"] for herd in herds.values()):

@@ -23,7 +23,9 @@ Hook = Callable[["SimulatedCluster", str], None]
 class SimulatedCluster:
     """One cluster; ``acts`` lists what was done to it, in order.
 
-    ``before`` is called with the name of each act, and may raise what a host would.
+    ``before`` is called with the name of each act and ``before_look`` at each look;
+    both may wait, and may raise what a host would. ``activity`` is what a look tells
+    where the cluster is neither just running nor just stopped.
     """
 
     ref: ClusterRef
@@ -35,6 +37,10 @@ class SimulatedCluster:
     exit_status: int = 0
     ignores: set[str] = field(default_factory=set)
     before: Hook = lambda cluster, name: None
+    before_look: Callable[[], None] = lambda: None
+    activity: Activity | None = None
+    prints: str | None = None
+    pid: int = 4711
     _loaded: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -42,6 +48,10 @@ class SimulatedCluster:
         return self.ref.hostname
 
     def look(self) -> Observation:
+        self.before_look()
+        return self._seen()
+
+    def _seen(self) -> Observation:
         if self.unreachable is not None:
             raise self.unreachable
         now = datetime.now(UTC)
@@ -53,10 +63,10 @@ class SimulatedCluster:
                 control_state="shut down",
             )
         return Observation(
-            activity=Activity.RUNNING,
+            activity=self.activity or Activity.RUNNING,
             observed_at=now,
             version="15.18",
-            pid=4711,
+            pid=self.pid,
             started_at=self.started_at,
             answers=True,
             in_recovery=self.in_recovery,
@@ -78,10 +88,10 @@ class SimulatedCluster:
         return Acted(
             command=f"pg_ctl {name}",
             status=status,
-            stdout=f"{name} on {self.host}",
+            stdout=f"{name} on {self.host}" if self.prints is None else self.prints,
             stderr="",
             seconds=0.01,
-            seen=self.look(),
+            seen=self._seen(),
         )
 
     def _obey(self, name: str) -> None:
@@ -89,7 +99,9 @@ class SimulatedCluster:
         if name == "stop":
             self.running = False
         elif name == "start":
-            self.running, self.started_at, self._loaded = True, now, now
+            if not self.running:
+                self.started_at, self.pid = now, self.pid + 1
+            self.running, self.activity, self._loaded = True, None, now
         elif name == "reload":
             self._loaded = now
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
+from herds.admin.operation_pages import UNANSWERED
 from herds.domain.states import OperationState, StepState, TargetState
 from herds.models import (
     Environment,
@@ -95,7 +96,7 @@ def operation(
     )
     values.setdefault("source", "admin")
     values.setdefault("expires_at", now + timedelta(minutes=15))
-    if state not in {OperationState.PLANNED, OperationState.EXPIRED}:
+    if state not in UNANSWERED:
         values.setdefault("confirmed_at", now)
         values.setdefault("started_at", now)
     return Operation.objects.create(requested_by=requested_by, state=state, **values)

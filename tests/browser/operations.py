@@ -59,6 +59,8 @@ def fill() -> dict[str, int]:
         "plan-warned": _plan_with_warnings(admin),
         "plan-expired": _plan_expired(admin),
         "plan-large": _plan_large(admin),
+        "plan-choices": _plan_with_choices(admin),
+        "planning": _planning(admin),
     }
 
 
@@ -349,6 +351,39 @@ def _plan_expired(admin) -> int:  # type: ignore[no-untyped-def]
     yesterday = timezone.now() - timedelta(days=1)
     operation = factories.operation(admin, created_at=yesterday, expires_at=yesterday)
     for member in _fleet()[:2]:
+        factories.target(operation, member)
+    return operation.pk
+
+
+def _plan_with_choices(admin) -> int:  # type: ignore[no-untyped-def]
+    from tests import factories
+
+    operation = factories.operation(admin)
+    for member in _fleet()[1:3]:
+        target = factories.target(operation, member)
+        target.plan["choices"] = [
+            {
+                "name": "method",
+                "label": "Method",
+                "default": "quick",
+                "options": [
+                    {"value": "quick", "label": "quickly", "possible": True, "why": ""},
+                    {"value": "slow", "label": "slowly", "possible": True,
+                     "why": "12.0 GB to copy"},
+                    {"value": "odd", "label": "oddly", "possible": False,
+                     "why": "not on this version"},
+                ],
+            }
+        ]  # fmt: skip
+        target.save()
+    return operation.pk
+
+
+def _planning(admin) -> int:  # type: ignore[no-untyped-def]
+    from tests import factories
+
+    operation = factories.operation(admin, "planning")
+    for member in _fleet()[1:3]:
         factories.target(operation, member)
     return operation.pk
 

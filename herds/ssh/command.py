@@ -176,9 +176,13 @@ class RemoteCommand:
 
     def close(self) -> None:
         """Give the channel back; this does not stop the command."""
-        self._abandon_input()
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             self._channel.close()
+
+    def abandon_input(self) -> None:
+        """Take nothing more from a feed, so that its writer does not wait."""
+        if self._source is not None:
+            self._source.abandon()
 
     def said(self) -> str:
         """Return the output that explains a failure: standard error, else output."""
@@ -212,16 +216,12 @@ class RemoteCommand:
             # says which.
             self._unsent = self._unsent[:0]
             self._has_stdin = False
-            self._abandon_input()
+            self.abandon_input()
 
     def _more_to_send(self) -> bool:
         if not self._unsent and self._source is not None:
             self._unsent = memoryview(self._source.take())
         return bool(self._unsent)
-
-    def _abandon_input(self) -> None:
-        if self._source is not None:
-            self._source.abandon()
 
     def _take_output(self) -> bool:
         channel, moved = self._channel, False

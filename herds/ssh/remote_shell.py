@@ -115,16 +115,20 @@ class RemoteShell:
         command = RemoteCommand(
             argv, stdin=stdin, on_output=on_output, tethered=tethered
         )
-        kept = self._keep()
-        with self._slot(kept.slots, command, timeout, cancel):
-            transport = self._send(kept, command, timeout, cancel)
-            started = time.monotonic()
-            try:
-                self._wait(kept, command, timeout, cancel)
-            finally:
-                command.close()
-                kept.give_back(transport)
-            seconds = time.monotonic() - started
+        try:
+            kept = self._keep()
+            with self._slot(kept.slots, command, timeout, cancel):
+                transport = self._send(kept, command, timeout, cancel)
+                started = time.monotonic()
+                try:
+                    self._wait(kept, command, timeout, cancel)
+                finally:
+                    command.close()
+                    kept.give_back(transport)
+                seconds = time.monotonic() - started
+        finally:
+            # Whoever feeds a command that was never sent must not wait for it.
+            command.abandon_input()
         return self._judged(command, tuple(argv), ok, seconds)
 
     @contextmanager

@@ -80,9 +80,9 @@ class Shell(Protocol):
         allowed exit statuses, None allows all; text on standard error is no failure.
         ``timeout`` is in seconds from sending the command; connecting has its own
         bound. Without ``stdin`` the command reads nothing; a Feed can be written to
-        meanwhile. Setting ``cancel`` stops the command's whole process group. ``tethered`` is for long work that must not
-        go on without us: the host itself stops it when the connection is gone; it
-        excludes ``stdin``.
+        while it runs. Setting ``cancel`` stops the command's whole process group.
+        ``tethered`` is for long work that must not go on without us: the host itself
+        stops it when the connection is gone; it excludes ``stdin``.
 
         Raises HostUnreachable, HostKeyUnknown, HostKeyChanged or LoginRefused when
         nothing was run; CommandFailed for a status not in ``ok``; CommandTimedOut and

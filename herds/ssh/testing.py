@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import EllipsisType
 
 from herds.errors import CommandFailed, ElephaasError, OperationCancelled
+from herds.ssh.feed import Feed
 from herds.ssh.shell import Completed, OnOutput, Stream, quoted
 
 ArgvPattern = Sequence[str | EllipsisType] | Callable[[tuple[str, ...]], bool]
@@ -30,7 +31,7 @@ class Call:
     """A command that the code under test ran."""
 
     argv: tuple[str, ...]
-    stdin: bytes | None
+    stdin: bytes | Feed | None
     timeout: float
     tethered: bool
 
@@ -103,7 +104,7 @@ class ScriptedShell:
         *,
         ok: Collection[int] | None = (0,),
         timeout: float = 60.0,
-        stdin: bytes | None = None,
+        stdin: bytes | Feed | None = None,
         on_output: OnOutput | None = None,
         cancel: threading.Event | None = None,
         tethered: bool = False,
@@ -135,7 +136,11 @@ class ScriptedShell:
         )
 
     def _take(
-        self, argv: tuple[str, ...], stdin: bytes | None, timeout: float, tethered: bool
+        self,
+        argv: tuple[str, ...],
+        stdin: bytes | Feed | None,
+        timeout: float,
+        tethered: bool,
     ) -> _Answer:
         with self._lock:
             self.calls.append(

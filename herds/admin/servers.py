@@ -45,13 +45,16 @@ class ServerAdmin(InventoryAdmin[Server]):
 
     def get_fields(self, request: HttpRequest, obj: Server | None = None) -> Any:
         """Show the accepted host key of a server that exists."""
-        return self.fields if obj is None else [*self.fields, "host_key_shown"]
+        if obj is None:
+            return self.fields
+        may_accept = self.has_change_permission(request, obj)
+        return [*self.fields, "host_key_to_compare" if may_accept else "accepted_key"]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Server | None = None
     ) -> list[str]:
         """Keep the host key out of the form: it is accepted, not typed."""
-        return [] if obj is None else ["host_key_shown"]
+        return [] if obj is None else ["host_key_to_compare", "accepted_key"]
 
     def get_urls(self) -> list[URLPattern]:
         """Put the host key's page before Django's addresses."""
@@ -172,23 +175,26 @@ class ServerAdmin(InventoryAdmin[Server]):
         return badges.environment(facts.environment_name(server))
 
     @admin.display(description="Host Key")
-    def host_key_shown(self, server: Server) -> SafeString:
-        """Show the accepted key's fingerprint, who accepted it, and what to do."""
-        address = reverse(
-            f"{self.admin_site.name}:herds_server_host_key", args=[server.pk]
-        )
+    def accepted_key(self, server: Server) -> SafeString:
+        """Show the accepted key's fingerprint, and who accepted it when."""
         if not server.host_key:
-            return format_html(
-                '{} <a href="{}">Compare and accept it</a>',
-                badges.state(badges.Health.ATTENTION, "none accepted yet"),
-                address,
-            )
+            return badges.state(badges.Health.ATTENTION, "none accepted yet")
         return format_html(
-            '{}<br>accepted {} by {} · <a href="{}">Compare with the host now</a>',
+            "{}<br>accepted {} by {}",
             badges.mono(_fingerprint(server)),
             badges.age(server.host_key_accepted_at),
             server.host_key_accepted_by or "somebody unknown",
-            address,
+        )
+
+    @admin.display(description="Host Key")
+    def host_key_to_compare(self, server: Server) -> SafeString:
+        """Show the accepted key, and lead whoever may to accept another one."""
+        address = reverse(
+            f"{self.admin_site.name}:herds_server_host_key", args=[server.pk]
+        )
+        words = "Compare with the host now" if server.host_key else "Compare and accept"
+        return format_html(
+            '{} · <a href="{}">{}</a>', self.accepted_key(server), address, words
         )
 
 

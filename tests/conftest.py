@@ -11,6 +11,8 @@ from django.db import connections
 
 from lab.private_server import PrivateServer
 
+pytest_plugins = ["tests.lab.installed"]
+
 
 @pytest.fixture(scope="session")
 def private_server() -> Iterator[PrivateServer]:

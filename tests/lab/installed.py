@@ -1,0 +1,95 @@
+"""Fixtures: the product installed in a lab of its own, ready to be asked for things."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+if TYPE_CHECKING:
+    from lab import Lab
+    from tests.lab.product import MetadataServer, Product
+
+PREFIX = "test-product-"
+
+
+@pytest.fixture(scope="session")
+def product_lab() -> Iterator[Lab]:
+    """A lab of nine hosts, four Debian herds and two plain ones, for the session."""
+    # Imported late: this is a plugin, and loaded before Django is set up.
+    from lab import Lab
+    from tests.lab.product import LAYOUT
+
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    _take_down_strays()
+    lab = Lab(f"{PREFIX}{os.getpid()}")
+    try:
+        lab.up(LAYOUT)
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def product_metadata() -> Iterator[MetadataServer]:
+    """The server of the installations' metadata."""
+    from tests.lab.product import MetadataServer
+
+    server = MetadataServer()
+    try:
+        yield server
+    finally:
+        server.destroy()
+
+
+@pytest.fixture(scope="session")
+def installations(
+    product_lab: Lab,
+    product_metadata: MetadataServer,
+    django_db_blocker: DjangoDbBlocker,
+) -> dict[str, Product]:
+    """The product as Debian's commands drive it, and as plain pg_ctl does."""
+    from tests.lab.product import LAYOUT, PLAIN_COMMANDS, PLAIN_HERDS, Product
+
+    debian = tuple(herd.name for herd in LAYOUT.herds if herd.name not in PLAIN_HERDS)
+    with django_db_blocker.unblock():
+        return {
+            "debian": Product(product_lab, product_metadata, "debian", debian),
+            "plain": Product(
+                product_lab, product_metadata, "plain", PLAIN_HERDS, PLAIN_COMMANDS
+            ),
+        }
+
+
+@pytest.fixture(scope="module")
+def debian(
+    installations: dict[str, Product], django_db_blocker: DjangoDbBlocker
+) -> Iterator[Product]:
+    """The installation with Debian's commands; the models read its metadata."""
+    with django_db_blocker.unblock(), installations["debian"].used_here():
+        yield installations["debian"]
+
+
+@pytest.fixture(scope="module")
+def plain(
+    installations: dict[str, Product], django_db_blocker: DjangoDbBlocker
+) -> Iterator[Product]:
+    """The installation with pg_ctl's commands; the models read its metadata."""
+    with django_db_blocker.unblock(), installations["plain"].used_here():
+        yield installations["plain"]
+
+
+def _take_down_strays() -> None:
+    """End labs of earlier test runs that were killed."""
+    from lab import Lab
+    from lab.state import lab_names
+
+    for name in lab_names():
+        owner = name.removeprefix(PREFIX)
+        if owner != name and not Path(f"/proc/{owner}").exists():
+            Lab(name).down()

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,19 @@ def missing(
     return lacking
 
 
+def advice(lacking: Sequence[Need]) -> str:
+    """Return what is lacking, what for, and the command that installs it."""
+    lines = [f"  {need.package}: {need.purpose}" for need in lacking]
+    packages = " ".join(need.package for need in lacking)
+    return "\n".join(
+        [
+            "The lab needs Debian packages that are not installed:",
+            *lines,
+            f"Install them with: apt-get install -y {packages}",
+        ]
+    )
+
+
 def require_root() -> None:
     """Raise LabError unless we may make and end namespaces."""
     if os.geteuid() != 0:
@@ -85,13 +98,7 @@ def require() -> None:
     require_root()
     lacking = missing()
     if lacking:
-        lines = [f"  {need.package}: {need.purpose}" for need in lacking]
-        packages = " ".join(need.package for need in lacking)
-        raise LabError(
-            "The lab needs Debian packages that are not installed:\n"
-            + "\n".join(lines)
-            + f"\nInstall them with: apt-get install -y {packages}"
-        )
+        raise LabError(advice(lacking))
     if not any(
         line.split()[-1] == "overlay"
         for line in Path("/proc/filesystems").read_text().splitlines()

@@ -78,10 +78,13 @@ COMMANDS = {
 }
 
 # Anywhere else plain pg_ctl does. The log file keeps the server's output away from
-# the SSH connection, which would stay open with it.
+# the SSH connection, which would stay open with it; its end tells why a start failed.
 # COMMANDS = {
 #     "base": "/usr/lib/postgresql/{version[0]}/bin/pg_ctl -D {pgdata}",
-#     "start": "{COMMANDS[base]} -w -l {pgdata}/startup.log start",
+#     "start": (
+#         "{COMMANDS[base]} -w -l {pgdata}/startup.log start"
+#         " || ! tail -n 5 {pgdata}/startup.log >&2"
+#     ),
 #     "stop": "{COMMANDS[base]} -w -m fast stop",
 #     "reload": "{COMMANDS[base]} reload",
 #     "promote": "{COMMANDS[base]} -w promote",

@@ -146,7 +146,12 @@ def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
             )
             for row in sql.get("followers") or ()
         ),
-        facts={"loaded_ago": sql.get("loaded_ago")},
+        facts={
+            "loaded_ago": sql.get("loaded_ago"),
+            # Of a file with a syntax error or an unknown name nothing is applied, and
+            # then it does not count as loaded (pg_file_settings in the manual).
+            "configuration_refused": bool(sql.get("refused")),
+        },
     )
 
 

@@ -18,5 +18,6 @@ SELECT jsonb_build_object(
         WHERE error IS NOT NULL AND sourcefile IS NOT NULL AND NOT EXISTS (
             SELECT FROM pg_settings s
             WHERE s.name = lower(f.name) AND s.pending_restart)),
+    'refused', (SELECT NOT bool_or(applied) FROM pg_file_settings),
     'pending', (SELECT json_agg(name ORDER BY name)
         FROM pg_settings WHERE pending_restart))

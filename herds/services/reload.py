@@ -51,11 +51,11 @@ def _run(target: Target) -> str:
                     hint="Start it; it reads its configuration then.",
                 )
         came, seen = target.await_state(
-            lambda now: has_loaded(now) or not now.answers,
+            lambda now: has_loaded(now) or not now.answers or _refused(now),
             first=acted.seen if acted else None,
         )
         step.saw(seen)
-        if not came or not has_loaded(seen):
+        if not came or not (has_loaded(seen) or _refused(seen)):
             raise NotObserved(
                 f"{target.host} to load its configuration",
                 observed=state_sentence(target.host, seen),
@@ -66,7 +66,20 @@ def _run(target: Target) -> str:
     return _outcome(target.host, seen)
 
 
+def _refused(seen: Observation) -> bool:
+    """Tell that PostgreSQL takes nothing from its files, and so never loads them."""
+    return bool(seen.facts.get("configuration_refused"))
+
+
 def _outcome(host: str, seen: Observation) -> str:
+    if _refused(seen):
+        raise PreconditionFailed(
+            f"{host} was told to reload, but its configuration has errors, so it took "
+            f"nothing from its files and goes on as before: "
+            f"{'; '.join(seen.configuration_errors)}.",
+            host=host,
+            hint="Correct the file on the host, then reload again.",
+        )
     if seen.configuration_errors:
         raise PreconditionFailed(
             f"{host} was told to reload, but its configuration has errors and what "

@@ -284,6 +284,24 @@ def test_errors_in_the_configuration_are_told_with_their_place(
     assert told.lower().startswith(f"{conf}:{number}: {error}".lower())
 
 
+@pytest.mark.parametrize(
+    ("line", "is_refused"),
+    [
+        ("work_mem = 5MB", False),
+        ("work_mem = 'many'", False),
+        ("no_such_setting = 1", True),
+        ("work_mem = = 4MB", True),
+    ],
+)
+def test_a_file_from_which_nothing_is_applied_is_told(
+    cluster: Clusters, conf: Path, line: str, is_refused: bool
+) -> None:
+    with conf.open("a") as text:
+        text.write(f"{line}\n")
+
+    assert cluster().look().facts["configuration_refused"] is is_refused
+
+
 @pytest.fixture
 def standby(server: PrivateServer) -> Iterator[PrivateServer]:
     """A standby that streams from the server."""

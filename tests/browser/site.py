@@ -2,8 +2,8 @@
 
     python -m tests.browser.site [--port 8123] [--large]
 
-Logins: admin / admin may everything, viewer / viewer may look. Ends with Ctrl-C and
-leaves nothing behind.
+Logins: admin / admin may everything, viewer / viewer may look. Ends with Ctrl-C or
+SIGTERM and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def main() -> None:
 
     from lab.private_server import PrivateServer
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     directory = Path(tempfile.mkdtemp(prefix="elephaas-site-"))
     server = PrivateServer(directory, durable=False, dies_with_parent=True)
     try:

@@ -165,7 +165,8 @@ class Command(BaseCommand):
                 self.stdout.write(as_json(operation))
             requests.discard(operation.pk, requester)
             return None
-        if not options["yes"] and not self._says_yes(operation):
+        asks = registry.get(operation.action).confirm and not options["yes"]
+        if asks and not self._says_yes(operation):
             requests.discard(operation.pk, requester)
             self.stderr.write("Nothing was done.")
             sys.exit(1)

@@ -321,7 +321,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='herd',
-            constraint=models.CheckConstraint(condition=models.Q(('pgdata__startswith', '/'), models.Q(('pgdata__regex', '[[:cntrl:]]'), _negated=True)), name='ele_herd_pgdata_check', violation_error_message="A data root is an absolute path: it begins with '/' and has no line breaks or control characters."),
+            constraint=models.CheckConstraint(condition=models.Q(('pgdata__startswith', '/'), models.Q(('pgdata__regex', '[[:cntrl:]"$`\\\\]'), _negated=True)), name='ele_herd_pgdata_check', violation_error_message="A data root is an absolute path: it begins with '/' and has no line breaks, control characters, double quotation marks, '$', backticks or backslashes."),
         ),
         migrations.AddConstraint(
             model_name='herd',
@@ -369,7 +369,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='instance',
-            constraint=models.CheckConstraint(condition=models.Q(('local_pgdata', ''), models.Q(('local_pgdata__startswith', '/'), models.Q(('local_pgdata__regex', '[[:cntrl:]]'), _negated=True)), _connector='OR'), name='ele_instance_pgdata_check', violation_error_message="A data root is an absolute path: it begins with '/' and has no line breaks or control characters."),
+            constraint=models.CheckConstraint(condition=models.Q(('local_pgdata', ''), models.Q(('local_pgdata__startswith', '/'), models.Q(('local_pgdata__regex', '[[:cntrl:]"$`\\\\]'), _negated=True)), _connector='OR'), name='ele_instance_pgdata_check', violation_error_message="A data root is an absolute path: it begins with '/' and has no line breaks, control characters, double quotation marks, '$', backticks or backslashes."),
         ),
         migrations.AddConstraint(
             model_name='instance',

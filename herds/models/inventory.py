@@ -15,6 +15,7 @@ from . import validators as v
 # The same refusals as the validators', for rows that no form has seen: agents and
 # other programs write to these tables too. PostgreSQL's regular expressions.
 _CONTROL = "[[:cntrl:]]"
+_NOT_IN_PATHS = r'[[:cntrl:]"$`\\]'
 _NOT_IN_DNS = "[^A-Za-z0-9._-]"
 
 
@@ -144,7 +145,7 @@ class Herd(Stamped):
                 violation_error_message="A port is a number from 1 to 65535.",
             ),
             models.CheckConstraint(
-                condition=Q(pgdata__startswith="/") & ~Q(pgdata__regex=_CONTROL),
+                condition=Q(pgdata__startswith="/") & ~Q(pgdata__regex=_NOT_IN_PATHS),
                 name="ele_herd_pgdata_check",
                 violation_error_message=v.NOT_A_PATH,
             ),
@@ -294,7 +295,10 @@ class Instance(Stamped):
             ),
             models.CheckConstraint(
                 condition=Q(local_pgdata="")
-                | (Q(local_pgdata__startswith="/") & ~Q(local_pgdata__regex=_CONTROL)),
+                | (
+                    Q(local_pgdata__startswith="/")
+                    & ~Q(local_pgdata__regex=_NOT_IN_PATHS)
+                ),
                 name="ele_instance_pgdata_check",
                 violation_error_message=v.NOT_A_PATH,
             ),

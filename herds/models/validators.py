@@ -21,9 +21,13 @@ NOT_A_HOST_NAME = (
     "(1 to 63 characters each) with dots between them."
 )
 NOT_A_PATH = (
-    "A data root is an absolute path: it begins with '/' and has no line breaks or "
-    "control characters."
+    "A data root is an absolute path: it begins with '/' and has no line breaks, "
+    "control characters, double quotation marks, '$', backticks or backslashes."
 )
+
+# pg_ctl hands the path to a shell, between double quotes (start_postmaster in
+# src/bin/pg_ctl/pg_ctl.c): there these would have a command run in its place.
+_READ_BY_THE_SHELL = frozenset('"$`\\')
 
 _DNS_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _FILE_NAME_LIMIT = 255  # bytes, of nearly every file system
@@ -66,14 +70,15 @@ def dns_name(value: str) -> None:
 
 
 def absolute_path(value: str) -> None:
-    """Refuse paths that are relative, end at the root, or climb.
+    """Refuse paths that are relative, end at the root, climb, or carry commands.
 
-    Spaces, quotes and other printable characters are legal in a path.
+    Spaces, apostrophes and most other printable characters are legal in a path.
 
     Raises:
         ValidationError: with the reason.
     """
-    if not value.startswith("/") or not value.isprintable():
+    is_readable = value.isprintable() and not _READ_BY_THE_SHELL & set(value)
+    if not value.startswith("/") or not is_readable:
         raise ValidationError(NOT_A_PATH)
     parts = [part for part in value.split("/") if part]
     if not parts:

@@ -78,7 +78,7 @@ def test_two_herds_at_one_port_do_not_share_a_server(administrator: Client) -> N
 
 
 def test_a_local_data_root_may_hold_spaces_and_quotes(administrator: Client) -> None:
-    path = '/srv/pg data/o\'rphan "x"'
+    path = "/srv/pg data/o'rphan; x"
 
     refused = add(
         administrator, factories.herd(), factories.server(), local_pgdata=path

@@ -289,9 +289,9 @@ def test_names_of_300_characters_are_refused_with_their_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/data/it's big/$(main)", "/srv/größe", "/" + "deep/" * 60 + "main"]
+    "path", ["/data/it's; big/(main) & x", "/srv/größe", "/" + "deep/" * 60 + "main"]
 )
-def test_any_printable_absolute_path_is_legal(path: str) -> None:
+def test_nearly_any_printable_absolute_path_is_legal(path: str) -> None:
     assert reasons(a_herd(pgdata=path)) == ""
 
     assert Herd.objects.get(pk=make.herd(pgdata=path).pk).pgdata == path
@@ -302,10 +302,26 @@ def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
     assert reasons(a_herd(pgdata=path))
 
 
-def test_a_path_with_a_line_break_is_refused() -> None:
-    assert "no line breaks" in reasons(a_herd(pgdata="/data\n/x"))
+SEEN_BY_A_SHELL = ["/data\n/x", "/data/$(reboot)", "/data/`x`", '/data/"x', "/data/\\x"]
+
+
+@pytest.mark.parametrize("path", SEEN_BY_A_SHELL)
+def test_a_data_root_in_which_a_shell_would_see_more_is_refused(path: str) -> None:
+    assert "no line breaks" in reasons(a_herd(pgdata=path))
     with pytest.raises(IntegrityError, match="ele_herd_pgdata_check"):
-        make.herd(pgdata="/data\n/x")
+        make.herd(pgdata=path)
+
+
+@pytest.mark.parametrize("path", SEEN_BY_A_SHELL)
+def test_a_local_data_root_in_which_a_shell_would_see_more_is_refused(
+    path: str,
+) -> None:
+    instance = make.instance("trade", "ele01")
+    instance.local_pgdata = path
+
+    assert "backticks" in reasons(instance)
+    with pytest.raises(IntegrityError, match="ele_instance_pgdata_check"):
+        run_sql("UPDATE ele_instance SET local_pgdata = %s", path)
 
 
 def test_a_virtual_host_may_be_missing_but_not_be_nonsense() -> None:

@@ -1,0 +1,154 @@
+"""What a plan is made of, what may be chosen in it, and whether it still holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from herds.domain.plan import PlannedTarget, Verdict
+from herds.domain.states import TargetState
+from herds.errors import PreconditionFailed
+from herds.models import Instance, Operation, OperationTarget
+from herds.services.actions import Action
+from herds.services.lifecycle import facts_of
+
+
+def plan_by_herd(
+    action: Action, members: Sequence[Instance]
+) -> list[tuple[Instance, PlannedTarget]]:
+    """Have an action plan the chosen members, herd by herd."""
+    herds: dict[int, list[Instance]] = defaultdict(list)
+    for member in members:
+        herds[member.herd_id].append(member)
+    return [
+        pair
+        for chosen in herds.values()
+        for pair in zip(chosen, action.plan(chosen), strict=True)
+    ]
+
+
+def planned_row(
+    operation: Operation, position: int, member: Instance, plan: PlannedTarget
+) -> OperationTarget:
+    """Give the row, not saved yet, of one planned target."""
+    environment = member.herd.environment
+    return OperationTarget(
+        operation=operation,
+        position=position,
+        wave=plan.wave,
+        herd=member.herd,
+        instance=member,
+        herd_key=f"herd:{member.herd_id}",
+        herd_name=member.herd.herd_name,
+        environment_name=environment.env_name if environment else "",
+        hostname=member.server.hostname,
+        plan=plan.as_json(),
+        state=TargetState.REFUSED if plan.refusal else TargetState.PLANNED,
+        outcome=plan.refusal,
+    )
+
+
+def headline(action: Action, members: Sequence[Instance]) -> str:
+    """Say in a sentence what is asked for: Restart 5 instances of 2 herds in prod."""
+    herds = len({member.herd_id for member in members})
+    names = sorted(
+        {
+            member.herd.environment.env_name
+            for member in members
+            if member.herd.environment
+        }
+    )
+    where = f" in {_listed(names)}" if names else ""
+    return (
+        f"{action.verb} {counted(len(members), 'instance')} "
+        f"of {counted(herds, 'herd')}{where}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: 1 herd, 2 herds."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def choose(targets: Sequence[OperationTarget], choices: Mapping[str, str]) -> None:
+    """Keep what was chosen with each target.
+
+    Raises:
+        PreconditionFailed: something that is not offered, or not possible.
+    """
+    changed = []
+    for target in targets:
+        chosen = {}
+        for choice in target.plan.get("choices", ()):
+            name = choice["name"]
+            value = choices.get(f"{target.pk}.{name}", choices.get(name))
+            if value is None or value == choice["default"]:
+                continue
+            options = {option["value"]: option for option in choice["options"]}
+            if value not in options or not options[value]["possible"]:
+                why = options[value]["why"] if value in options else "it is not offered"
+                raise PreconditionFailed(
+                    f"{choice['label']} of {target.hostname} cannot be {value!r}: "
+                    f"{why}.",
+                    hint=f"Possible are {', '.join(_possible(choice))}.",
+                )
+            chosen[name] = value
+        if chosen:
+            target.plan["chosen"] = chosen
+            changed.append(target)
+    OperationTarget.objects.bulk_update(changed, ["plan"], batch_size=500)
+
+
+def _possible(choice: Mapping[str, Any]) -> list[str]:
+    return [each["value"] for each in choice["options"] if each["possible"]]
+
+
+def warns(target: OperationTarget) -> bool:
+    """Tell whether the plan of a target has a warning to acknowledge."""
+    return any(check["verdict"] == Verdict.WARN for check in target.plan["checks"])
+
+
+def refuse_changed(targets: Sequence[OperationTarget]) -> None:
+    """Refuse the targets whose facts are no longer those of the plan."""
+    members = Instance.objects.select_related("herd", "server").in_bulk(
+        [target.instance_id for target in targets if target.instance_id]
+    )
+    changed = []
+    for target in targets:
+        member = members.get(target.instance_id or 0)
+        if member is None:
+            target.outcome = (
+                f"{target.herd_name} on {target.hostname} was deleted from the "
+                "inventory since the plan; nothing was done to it."
+            )
+        elif _moved(target.plan["facts"], facts_of(member)):
+            target.outcome = (
+                f"{target.herd_name} on {target.hostname} has changed since the plan "
+                f"({_difference(target.plan['facts'], facts_of(member))}); nothing "
+                "was done to it. Plan it again."
+            )
+        else:
+            continue
+        target.state = TargetState.REFUSED
+        changed.append(target)
+    OperationTarget.objects.bulk_update(changed, ["state", "outcome"], batch_size=500)
+
+
+def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether the inventory differs; what was seen beside it, the verb checks."""
+    return any(before.get(name) != value for name, value in now.items())
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if before.get("primary") != now.get("primary"):
+        return "it is a primary now" if now["primary"] else "it is a replica now"
+    return ", ".join(
+        f"{name.replace('_', ' ')} was {before.get(name)}, is {value}"
+        for name, value in now.items()
+        if before.get(name) != value
+    )

@@ -14,7 +14,7 @@ from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
 from herds.errors import ElephaasError, PreconditionFailed
 from herds.management.terminal import EXIT_STATUS, as_json, follow, print_plan
 from herds.models import Operation
-from herds.operations import reaper, registry, requests
+from herds.operations import plans, reaper, registry, requests
 from herds.operations.requests import Requester
 from herds.selectors.choosing import choose_instances
 from herds.selectors.operations import workers_alive
@@ -187,7 +187,7 @@ class Command(BaseCommand):
         going = operation.targets.filter(state=TargetState.PLANNED).count()
         verb = registry.get(operation.action).verb
         self.stderr.write(
-            f"\n{verb} {requests.counted(going, 'instance')}? Type yes: ", ending=""
+            f"\n{verb} {plans.counted(going, 'instance')}? Type yes: ", ending=""
         )
         self.stderr.flush()
         return sys.stdin.readline().strip().lower() == "yes"

@@ -114,7 +114,10 @@ def missing_packages(*, tests: bool, bench: bool) -> dict[str, str]:
 
     wanted = []
     if tests:
-        wanted.append(Need("chromium", ("chromium",), "the tests look at the pages"))
+        wanted += [
+            Need("chromium", ("chromium",), "the tests look at the pages"),
+            Need("busybox", ("busybox",), "the tests try another shell"),
+        ]
     if bench:
         wanted += [
             Need("pssh", ("parallel-ssh",), "the benchmark compares with it"),

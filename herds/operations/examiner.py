@@ -149,6 +149,9 @@ class _NoStep:
     def acted(self, acted: Acted) -> None:
         """Nothing is kept."""
 
+    def lost(self, unclear: ElephaasError) -> None:
+        """Nothing is kept."""
+
     def saw(self, seen: Observation) -> None:
         """Nothing is kept."""
 

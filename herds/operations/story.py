@@ -15,6 +15,9 @@ from herds.domain.states import StepState
 from herds.errors import (
     CommandTimedOut,
     ElephaasError,
+    HostKeyChanged,
+    HostUnreachable,
+    LoginRefused,
     OperationCancelled,
     OutcomeUnknown,
 )
@@ -30,6 +33,9 @@ from .journal import (
     StepProgressed,
     TargetBegun,
 )
+
+_NOTHING_SEEN = (HostKeyChanged, HostUnreachable, LoginRefused)
+"""Errors before anything is run; after a command was sent they hide what it did."""
 
 CHUNK = 64 * 1024  # characters of output kept in a row
 PROGRESS_EVERY = 0.5  # seconds between two records of progress, at least
@@ -85,11 +91,11 @@ class Story:
         self._begin(step.step_id, name, words)
         try:
             yield step
-        except (CommandTimedOut, OutcomeUnknown) as unclear:
-            self._end(step, StepState.UNKNOWN, unclear)
-            raise
         except BaseException as error:
-            self._end(step, StepState.FAILED, error)
+            is_unknown = step.is_unknown_after(error)
+            self._end(
+                step, StepState.UNKNOWN if is_unknown else StepState.FAILED, error
+            )
             raise
         self._end(step, StepState.SKIPPED if step.skipped else StepState.SUCCEEDED)
 
@@ -143,13 +149,27 @@ class _Telling:
         self._exit_status: int | None = None
         self._evidence: dict[str, Any] = {}
         self._output: list[tuple[str, str]] = []
+        self._was_sent = False
 
     def acted(self, acted: Acted) -> None:
+        self._was_sent = True
         self._command = acted.command
         self._exit_status = acted.status
         self._evidence = acted.seen.evidence()
         self._print("stdout", acted.stdout)
         self._print("stderr", acted.stderr)
+
+    def lost(self, unclear: ElephaasError) -> None:
+        self._was_sent = True
+        self._command = unclear.command
+        self.note(unclear.message)
+        self._print("stderr", unclear.output)
+
+    def is_unknown_after(self, error: BaseException) -> bool:
+        """Tell whether an error leaves open what became of the step."""
+        if self._was_sent and isinstance(error, _NOTHING_SEEN):
+            return True
+        return isinstance(error, CommandTimedOut | OutcomeUnknown)
 
     def saw(self, seen: Observation) -> None:
         self._evidence = seen.evidence()

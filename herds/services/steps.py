@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from herds.domain.cluster import Observation
+from herds.errors import ElephaasError
 from herds.postgres.cluster import Acted
 
 
@@ -15,6 +16,12 @@ class Step(Protocol):
 
     def acted(self, acted: Acted) -> None:
         """Record a command, its exit status, output, and what was seen after it."""
+
+    def lost(self, unclear: ElephaasError) -> None:
+        """Record a command that may have done its work or not.
+
+        Unless its state is seen afterwards, the step ends as unknown.
+        """
 
     def saw(self, seen: Observation) -> None:
         """Record an observation as this step's evidence."""

@@ -156,7 +156,7 @@ class Target:
         try:
             acted = self.cluster.act(name, need_running=need_running)
         except (CommandTimedOut, OutcomeUnknown) as unclear:
-            step.note(unclear.message)
+            step.lost(unclear)
             return None
         except TemplateProblem as problem:
             raise PreconditionFailed(

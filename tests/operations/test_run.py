@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from herds.errors import HostUnreachable
+from herds.errors import HostUnreachable, OutcomeUnknown
 from herds.models import Herd, Instance, Operation, OperationOutput, OperationStep
 from herds.operations import requests
 from herds.operations.worker import WorkerProcess
-from tests.doubles.clusters import SimulatedFleet
+from tests.doubles.clusters import SimulatedCluster, SimulatedFleet
 from tests.doubles.engine import ANNA, ask, ended, make_herd, members, on
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -97,6 +97,29 @@ def test_one_unreachable_host_stops_no_other_target(
     lost = on(trade, "ele02")
     assert lost.unreachable_since is not None
     assert lost.is_online, "unknown is not stopped"
+
+
+def test_a_command_whose_host_was_lost_meanwhile_leaves_its_step_unknown(
+    fleet: SimulatedFleet, trade: Herd
+) -> None:
+    line = "pg_ctl stop -m fast"
+
+    def lose(cluster: SimulatedCluster, name: str) -> None:
+        cluster.unreachable = HostUnreachable("ele02", "timed out")
+        raise OutcomeUnknown("ele02", line, "the connection was lost", "waiting...")
+
+    fleet[on(trade, "ele02")].before = lose
+
+    operation = ended(ask("restart", trade))
+
+    target = operation.targets.get(hostname="ele02")
+    step = OperationStep.objects.get(target=target, name="stop")
+    assert target.state == "failed"
+    assert "What runs there is unknown." in target.outcome
+    assert step.state == "unknown"
+    assert step.command == line
+    assert step.message.startswith(f"The outcome of `{line}` on ele02 is unknown")
+    assert OperationOutput.objects.get(step=step).text == "waiting..."
 
 
 def test_a_command_that_does_nothing_is_judged_by_what_is_seen(

@@ -10,7 +10,9 @@ import signal
 import socket
 import threading
 import uuid
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
@@ -87,10 +89,15 @@ class WorkerProcess:
     def stop(self) -> None:
         """End after the targets that have begun; from any thread or a signal."""
         self._stopping.set()
-        if self._loop is not None and self._listening is not None:
+        if self._loop is not None:
             # A loop that has ended already needs no word.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._listening.cancel)
+                self._loop.call_soon_threadsafe(self._end_listening)
+
+    def _end_listening(self) -> None:
+        # Once is enough: a second time would not let begun targets come to their end.
+        if self._listening is not None and not self._listening.cancelling():
+            self._listening.cancel()
 
     def _register(self) -> None:
         Worker.objects.update_or_create(
@@ -134,17 +141,19 @@ class WorkerProcess:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
         while not self._stopping.is_set():
-            self._listening = asyncio.create_task(self._take_jobs())
-            try:
-                await self._listening
-            except asyncio.CancelledError:
-                continue
-            except Exception as away:
-                logger.warning("The queue cannot be listened to: %s", away)
-            if not self._stopping.is_set():
-                with contextlib.suppress(asyncio.CancelledError):
-                    self._listening = asyncio.create_task(asyncio.sleep(_RECONNECT))
-                    await self._listening
+            with contextlib.suppress(asyncio.CancelledError):
+                try:
+                    await self._until_told_to_end(self._take_jobs())
+                except Exception as away:
+                    logger.warning("The queue cannot be listened to: %s", away)
+                await self._until_told_to_end(asyncio.sleep(_RECONNECT))
+
+    async def _until_told_to_end(self, work: Coroutine[Any, Any, None]) -> None:
+        self._listening = asyncio.create_task(work)
+        if self._stopping.is_set():
+            # Whoever asked may have come too early to see this task.
+            self._end_listening()
+        await self._listening
 
     async def _take_jobs(self) -> None:
         # An application of its own: the one of the web pages stays on Django's

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from herds.domain.clock import Clock
 from herds.domain.cluster import ClusterRef, Observation
 from herds.domain.probe import Probe
-from herds.errors import CommandTimedOut, OutcomeUnknown
+from herds.errors import (
+    CommandFailed,
+    CommandTimedOut,
+    OperationCancelled,
+    OutcomeUnknown,
+    PreconditionFailed,
+)
 from herds.ssh.shell import Completed, Shell
 
 from .commands import CommandTemplates, version_parts
-from .look import look_argv, new_mark, read_observation, split_output
+from .look import look_argv, new_mark, read_observation, script, split_output
 from .probe import probe_argv, read_probe, split_probe
+from .sql_text import variables
 
 LOOK_TIMEOUT = 15.0  # seconds; psql itself gives up after 5 + 5
 PROBE_TIMEOUT = 60.0  # seconds; telling the size of a large directory takes a while
+
+_NOT_AS_NEEDED = {
+    65: "holds no PostgreSQL cluster",
+    69: "has no running server",
+    73: "has a running server",
+}
+"""What the scripts of this package say by their exit status (cluster.sh, ``need``)."""
+
+# The server's log is read by more people than a connection string's password is for.
+_UNLOGGED = """\
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +80,16 @@ class Cluster:
         """The host's name."""
         return self.ref.hostname
 
+    @property
+    def shell(self) -> Shell:
+        """Where its host takes commands."""
+        return self._shell
+
+    @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+        return self._clock
+
     def look(self) -> Observation:
         """See what the cluster is doing now, running or not.
 
@@ -86,6 +119,88 @@ class Cluster:
         if not fields:
             raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
         return read_probe(fields, self._clock.now())
+
+    def psql(
+        self,
+        text: str,
+        *,
+        values: Mapping[str, str] | None = None,
+        words: str = "psql",
+        database: str = "postgres",
+        timeout: float = 30.0,
+        secret: bool = False,
+        cancel: threading.Event | None = None,
+    ) -> str:
+        """Run SQL on the running server, as the remote user, over its own socket.
+
+        Statements are committed one by one, and the first that fails ends the rest.
+
+        Args:
+            text: the SQL; it goes in on standard input and is seen in no process list.
+            values: what the SQL names as ``:'name'``, quoted there by psql.
+            words: what is done, for errors: ``"pg_create_physical_replication_slot"``.
+            database: where it is run.
+            timeout: seconds for all of it.
+            secret: whether the text holds a secret: an error then repeats no part of
+                it, and the server does not log it.
+            cancel: stops it when set.
+
+        Returns:
+            The rows, a line each, with ``|`` between the columns.
+
+        Raises:
+            PreconditionFailed: no postmaster lives here.
+            CommandFailed: with the server's own words.
+            HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused: nothing
+                was run.
+            CommandTimedOut, OutcomeUnknown, OperationCancelled: it may have been run.
+        """
+        ref = self.ref
+        seconds = f"{max(1, int(timeout))}s"
+        argv = ["sh", "-c", script("psql.sh"), "elephaas", ref.data_directory]
+        argv += [str(ref.port), database, seconds, "terse" if secret else "default"]
+        done = self.run_script(
+            argv,
+            words,
+            timeout=timeout + 10.0,
+            stdin=(variables(values or {}) + _UNLOGGED * secret + text).encode(),
+            cancel=cancel,
+        )
+        if done.status != 0:
+            raise CommandFailed(self.host, words, done.status, done.stderr)
+        return done.stdout.strip("\n")
+
+    def run_script(
+        self,
+        argv: list[str],
+        words: str,
+        *,
+        timeout: float = 30.0,
+        stdin: bytes | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Completed:
+        """Run a script of this package; its errors name what is done, not its text.
+
+        Returns:
+            What became of it, whatever its exit status.
+
+        Raises:
+            PreconditionFailed: it found no cluster, or no postmaster, and needs one.
+            HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused: nothing
+                was run.
+            CommandTimedOut, OutcomeUnknown, OperationCancelled: it may have been run.
+        """
+        done = self._run(argv, words, timeout, stdin=stdin, cancel=cancel)
+        if done.status in _NOT_AS_NEEDED:
+            raise PreconditionFailed(
+                f"{self.ref.data_directory} on {self.host} "
+                f"{_NOT_AS_NEEDED[done.status]}.",
+                host=self.host,
+                command=words,
+                status=done.status,
+                output=done.stderr,
+            )
+        return done
 
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         """Run one of the ``COMMANDS`` and see what is true afterwards.
@@ -143,16 +258,30 @@ class Cluster:
             seen=seen,
         )
 
-    def _run(self, argv: list[str], words: str, timeout: float) -> Completed:
+    def _run(
+        self,
+        argv: list[str],
+        words: str,
+        timeout: float,
+        *,
+        stdin: bytes | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Completed:
         """Run a look; errors name the command inside it, not the look's script."""
         try:
-            return self._shell.run(argv, ok=None, timeout=timeout)
+            return self._shell.run(
+                argv, ok=None, timeout=timeout, stdin=stdin, cancel=cancel
+            )
         except CommandTimedOut as late:
             raise CommandTimedOut(
                 self.host, words, late.seconds, late.output, stopped=late.stopped
             ) from late
         except OutcomeUnknown as lost:
             raise OutcomeUnknown(self.host, words, lost.reason, lost.output) from lost
+        except OperationCancelled as asked:
+            raise OperationCancelled.of_command(
+                self.host, words, asked.output, stopped=asked.stopped
+            ) from asked
 
 
 def _major(version: str) -> str:

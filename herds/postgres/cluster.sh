@@ -38,3 +38,13 @@ ask() {
   printf '%s\n' "${answer##*
 }"
 }
+
+# Ends a script that needs what is not there, by a status that Cluster.run_script knows.
+need() {
+  major || exit 65
+  tools
+  case $1 in
+  running) postmaster || exit 69 ;;
+  stopped) ! postmaster || exit 73 ;;
+  esac
+}

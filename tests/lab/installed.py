@@ -12,7 +12,8 @@ from pytest_django import DjangoDbBlocker
 
 if TYPE_CHECKING:
     from lab import Lab
-    from tests.lab.product import MetadataServer, Product
+    from tests.lab.metadata import MetadataServer
+    from tests.lab.product import Product
 
 PREFIX = "test-product-"
 
@@ -38,7 +39,7 @@ def product_lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def product_metadata() -> Iterator[MetadataServer]:
     """The server of the installations' metadata."""
-    from tests.lab.product import MetadataServer
+    from tests.lab.metadata import MetadataServer
 
     server = MetadataServer()
     try:

@@ -13,15 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from django.core.management import call_command
-from django.db import connection
+from django.conf import settings
 
 from herds.domain.states import ACTIVE_OPERATIONS
 from herds.models import (
@@ -38,7 +36,7 @@ from herds.operations.requests import Requester
 from herds.selectors.operations import workers_alive
 from lab import HerdSpec, Lab, LabError, Layout
 from lab.control import start
-from lab.private_server import PrivateServer
+from tests.lab.metadata import MetadataServer
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ANNA = Requester(name="anna", source="terminal")
@@ -97,54 +95,6 @@ def until(holds: Callable[[], Any], seconds: float = 30.0, what: str = "") -> An
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what or holds}"
         time.sleep(0.05)
     return found
-
-
-class MetadataServer:
-    """The server of all metadata databases of these tests, which can be restarted.
-
-    It lies where every host of the lab sees it under the same path, so that workers
-    of any host reach it through its socket.
-    """
-
-    def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="elephaas-lab-", dir="/var/tmp"))
-        self.directory.chmod(0o755)
-        self.postgres = PrivateServer(
-            self.directory / "metadata", durable=False, dies_with_parent=True
-        )
-        self.postgres.start()
-        self._migrated = False
-
-    def make(self, name: str) -> None:
-        """Make a database with the product's tables, a copy of the first one."""
-        if not self._migrated:
-            self.postgres.psql("CREATE DATABASE migrated")
-            with self.used_here("migrated"):
-                call_command("migrate", verbosity=0)
-            self._migrated = True
-        self.postgres.psql(f'CREATE DATABASE "{name}" TEMPLATE migrated')
-
-    @contextlib.contextmanager
-    def used_here(self, name: str) -> Iterator[None]:
-        """Lead this process's models to one of the databases."""
-        before = dict(connection.settings_dict)
-        connection.close()
-        connection.settings_dict.update(
-            NAME=name,
-            HOST=str(self.postgres.directory),
-            PORT=str(self.postgres.port),
-            USER=self.postgres.superuser,
-        )
-        try:
-            yield
-        finally:
-            connection.close()
-            connection.settings_dict.update(before)
-
-    def destroy(self) -> None:
-        """Take the server away with everything in its directory."""
-        self.postgres.destroy()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class RunningWorker:
@@ -213,6 +163,10 @@ class Product:
         """Lead this process's models to this installation's metadata."""
         return self._metadata.used_here(self.name)
 
+    def commands(self, **templates: str) -> dict[str, str]:
+        """Give the installation's COMMANDS with some of them replaced."""
+        return {**(self._commands or settings.COMMANDS), **templates}
+
     def settings(self, **values: Any) -> dict[str, str]:
         """Write local settings and give the environment that leads to them.
 
@@ -220,7 +174,7 @@ class Product:
         whole settings.
         """
         postgres = self._metadata.postgres
-        settings: dict[str, Any] = {
+        local: dict[str, Any] = {
             "SECRET_KEY": "tests-in-the-lab-use-a-key-that-is-long-enough-to-please",
             "ALLOWED_HOSTS": ["localhost"],
             "SESSION_COOKIE_SECURE": False,
@@ -241,13 +195,13 @@ class Product:
             "OPERATIONS": {},
         }
         if self._commands is not None:
-            settings["COMMANDS"] = dict(self._commands)
+            local["COMMANDS"] = dict(self._commands)
         for name, value in values.items():
-            known = settings.get(name)
-            settings[name] = {**known, **value} if isinstance(known, dict) else value
+            known = local.get(name)
+            local[name] = {**known, **value} if isinstance(known, dict) else value
         self._settings_written += 1
         path = self.directory / f"settings{self._settings_written}.py"
-        path.write_text("".join(f"{name} = {settings[name]!r}\n" for name in settings))
+        path.write_text("".join(f"{name} = {local[name]!r}\n" for name in local))
         return {"ELEPHAAS_SETTINGS_FILE": str(path), "PYTHONUNBUFFERED": "1"}
 
     @contextlib.contextmanager
@@ -297,7 +251,7 @@ class Product:
         )
 
     def draft(self, action: str, *names: str) -> Operation:
-        """Plan an action for whole herds (``trade``) and instances (``trade@ele02``)."""
+        """Plan an action for herds (``trade``) and instances (``trade@ele02``)."""
         return requests.draft(
             action, [member.pk for name in names for member in self.members(name)], ANNA
         )

@@ -1,5 +1,6 @@
 """Makes PostgreSQL clusters: one template, one identity a herd, one copy a member."""
 
+import re
 import secrets
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ from lab.accounts import account
 from lab.errors import LabError
 from lab.files import directory, write
 from lab.layout import HerdSpec
-from lab.prerequisites import POSTGRES_ROOT
+from lab.prerequisites import POSTGRES_ROOT, SEARCH_PATH
 from lab.state import LabState
 
 OWNER = "postgres"
@@ -65,14 +66,15 @@ def program(version: str, name: str) -> str:
     return str(POSTGRES_ROOT / version / "bin" / name)
 
 
-def _as_postgres(argv: list[str], text: str = "") -> None:
-    """Run a server program, which refuses to be root; LabError with its words."""
+def _as_postgres(argv: list[str], text: str = "") -> str:
+    """Run a server program, which refuses to be root, and return what it prints."""
     owner = account(OWNER)
     done = subprocess.run(
         argv,
         input=text,
         capture_output=True,
         text=True,
+        env={"LC_ALL": "C.UTF-8", "PATH": SEARCH_PATH},
         user=owner.pw_uid,
         group=owner.pw_gid,
         extra_groups=[],
@@ -81,6 +83,7 @@ def _as_postgres(argv: list[str], text: str = "") -> None:
     )
     if done.returncode != 0:
         raise LabError(f"{shlex.join(argv)} failed:\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def new_password() -> str:
@@ -102,7 +105,19 @@ def make_template(state: LabState, password: str) -> Path:
     _as_postgres([*single, "postgres"], sql)
     for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "postmaster.opts"):
         (template / name).unlink(missing_ok=True)
+    _drop_spare_wal(state, template)
     return template
+
+
+def _drop_spare_wal(state: LabState, template: Path) -> None:
+    """Delete the segments that were made in advance: a quarter of the template."""
+    shown = _as_postgres([program(state.postgres, "pg_controldata"), str(template)])
+    needed = re.search(r"REDO WAL file: +(\w+)", shown)
+    if needed is None:
+        raise LabError(f"pg_controldata names no WAL file:\n{shown}")
+    for segment in (template / "pg_wal").iterdir():
+        if segment.is_file() and segment.name != needed[1]:
+            segment.unlink()
 
 
 def write_member(

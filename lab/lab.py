@@ -129,6 +129,8 @@ class Lab:
             if directory is not None and any(directory.iterdir()):
                 say(f"Lab {self.name} is there in parts; they are taken down first.")
                 self._clear(itself=False)
+            instances = sum(len(herd.members) for herd in layout.herds)
+            prerequisites.require_room(self.directory, instances)
             state = LabState.plan(self.name, layout, domain, version)
             state.save()
             self._build(state, say)
@@ -245,7 +247,9 @@ class Lab:
     def cut(self, host: str) -> None:
         """Cut a host off the network: the link goes down, the host lives on."""
         with locked(self.name):
-            network.link_up(self._with_host(host), host, up=False)
+            state = self.state
+            access.init_of(state, host)
+            network.link_up(state, host, up=False)
 
     def partition(self, left: Iterable[str], right: Iterable[str]) -> None:
         """Let no packet pass between two groups of hosts, silently."""

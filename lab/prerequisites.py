@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from lab.errors import LabError
 
 POSTGRES_ROOT = Path("/usr/lib/postgresql")
+_INSTANCE_BYTES = 40_000_000
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -99,11 +101,32 @@ def require() -> None:
     lacking = missing()
     if lacking:
         raise LabError(advice(lacking))
-    if not any(
-        line.split()[-1] == "overlay"
-        for line in Path("/proc/filesystems").read_text().splitlines()
-    ):
+    _require_overlay()
+
+
+def _require_overlay() -> None:
+    """Have the kernel's overlay file system, loading it where it is a module."""
+    if not _knows_overlay() and shutil.which("modprobe", path=SEARCH_PATH):
+        subprocess.run(["modprobe", "overlay"], check=False, capture_output=True)
+    if not _knows_overlay():
         raise LabError(
-            "The kernel has no overlay filesystem loaded.\n"
-            "Load it with: modprobe overlay"
+            "This kernel has no overlay file system, which every host's /etc needs.\n"
+            "Use Debian's own kernel: apt-get install -y linux-image-amd64"
+        )
+
+
+def _knows_overlay() -> bool:
+    known = Path("/proc/filesystems").read_text().splitlines()
+    return any(line.split()[-1] == "overlay" for line in known)
+
+
+def require_room(directory: Path, instances: int) -> None:
+    """Raise LabError when the disks of so many instances do not fit."""
+    needed = instances * _INSTANCE_BYTES
+    found = shutil.disk_usage(directory).free
+    if found < needed:
+        raise LabError(
+            f"{instances} instances need {needed / 1e9:.1f} GB in {directory}; "
+            f"{found / 1e9:.1f} GB are free there.\n"
+            "Ask for fewer hosts, or name a larger place in LAB_STATE_ROOT."
         )

@@ -13,7 +13,7 @@ import pytest
 from lab.cli import main, split
 from lab.errors import LabError
 from lab.identity import crc32c, identifier_of, with_identifier
-from lab.prerequisites import Need, advice, missing
+from lab.prerequisites import Need, advice, missing, require_room
 from lab.processes import Process
 from lab.state import directory_of
 
@@ -66,6 +66,12 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:
     assert "openssh-server: logging in" in told
     assert "apt-get install -y openssh-server postgresql-15" in told
     assert "coreutils" not in told
+
+
+def test_more_instances_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
+    require_room(tmp_path, 1)
+    with pytest.raises(LabError, match=r"GB are free there\.\nAsk for fewer hosts"):
+        require_room(tmp_path, 10**9)
 
 
 def test_without_root_the_way_out_is_told(

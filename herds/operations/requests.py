@@ -281,6 +281,9 @@ def resume(operation_id: int, requester: Requester) -> Operation:
         operation.state = OperationState.RUNNING
         operation.finished_at = None
         operation.outcome = ""
+        # Whoever resumes wants it to go on, whatever was asked before.
+        operation.cancel_requested_at = None
+        operation.cancel_requested_by_name = ""
         operation.save()
         _queue(operation, TargetState.INTERRUPTED)
         dispatch.settle(operation)

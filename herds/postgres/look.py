@@ -129,7 +129,9 @@ def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
         observed_at=observed_at,
         version=sql.get("version", fields.get("version", "")).split(" ")[0],
         pid=int(fields["pid"]),
-        started_at=from_epoch(sql.get("started", fields.get("started"))),
+        # Not what the server tells by itself, a moment later: the same postmaster has
+        # to look the same when it does not answer.
+        started_at=from_epoch(fields.get("started")),
         answers=bool(sql),
         trouble=fields.get("trouble", ""),
         in_recovery=sql.get("recovery"),

@@ -1,7 +1,6 @@
 # A setting that waits for a restart is among the errors too; it is none.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
-    'started', extract(epoch FROM pg_postmaster_start_time()),
     'loaded', extract(epoch FROM pg_conf_load_time()),
     'loaded_ago', extract(epoch FROM clock_timestamp() - pg_conf_load_time()),
     'recovery', pg_is_in_recovery(),

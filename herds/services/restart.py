@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from herds.domain.cluster import Activity, Observation
+from herds.domain.cluster import Activity
 from herds.domain.plan import PlannedTarget
 
 from .actions import Action
@@ -34,28 +33,30 @@ def _plan(members: Sequence[Instance]) -> list[PlannedTarget]:
 
 
 def _run(target: Target) -> str:
-    # An interrupted attempt may have done its work already: then the postmaster is
-    # younger than the one that was seen before anything was done.
+    # An interrupted attempt may have done its work already: then another postmaster
+    # runs than the one that was seen before anything was done.
     before = target.steps.earlier("look")
     seen = look_first(target)
-    if _restarted_since(before, seen):
+    is_new = (
+        before is not None
+        and seen.is_running
+        and _postmaster(before) != (_postmaster(seen.evidence()))
+    )
+    if is_new and seen.activity is Activity.RUNNING:
         return f"Restarted already. {state_sentence(target.host, seen)}"
     # A cluster that is down half-way must come up again, whatever is asked then.
     target.steps.must_finish()
-    was_running = seen.is_running
-    if was_running:
+    goes_down = seen.is_running and not is_new
+    if goes_down:
         bring_down(target)
     up = bring_up(target)
-    did = "Restarted" if was_running or before else "Started; it was not running"
+    did = "Restarted" if goes_down or before else "Started; it was not running"
     return f"{did}. {state_sentence(target.host, up)}"
 
 
-def _restarted_since(before: object, seen: Observation) -> bool:
-    if not isinstance(before, dict) or seen.activity is not Activity.RUNNING:
-        return False
-    if before.get("activity") != Activity.RUNNING or seen.started_at is None:
-        return False
-    return seen.started_at > datetime.fromisoformat(before["started_at"])
+def _postmaster(evidence: Mapping[str, Any]) -> tuple[object, object]:
+    """Tell which postmaster was seen: a number alone is used again after a boot."""
+    return evidence.get("pid"), evidence.get("started_at")
 
 
 RESTART = Action(

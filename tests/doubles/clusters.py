@@ -23,9 +23,10 @@ Hook = Callable[["SimulatedCluster", str], None]
 class SimulatedCluster:
     """One cluster; ``acts`` lists what was done to it, in order.
 
-    ``before`` is called with the name of each act and ``before_look`` at each look;
-    both may wait, and may raise what a host would. ``activity`` is what a look tells
-    where the cluster is neither just running nor just stopped.
+    ``before`` is called with the name of each act, ``after`` when it is done, and
+    ``before_look`` at each look; they may wait, and may raise what a host would.
+    ``activity`` is what a look tells where the cluster is neither just running nor just
+    stopped.
     """
 
     ref: ClusterRef
@@ -38,6 +39,7 @@ class SimulatedCluster:
     ignores: set[str] = field(default_factory=set)
     before: Hook = lambda cluster, name: None
     before_look: Callable[[], None] = lambda: None
+    after: Callable[[SimulatedCluster], None] = lambda cluster: None
     activity: Activity | None = None
     prints: str | None = None
     pid: int = 4711
@@ -85,6 +87,7 @@ class SimulatedCluster:
             status = None
         elif name not in self.ignores:
             self._obey(name)
+        self.after(self)
         return Acted(
             command=f"pg_ctl {name}",
             status=status,

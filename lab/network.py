@@ -112,7 +112,7 @@ def ports(state: LabState) -> dict[str, bool]:
     try:
         shown = _enter(switch, ["ip", "-json", "link", "show", "master", BRIDGE])
     except LabError:
-        if os.path.lexists(switch.namespace("net")):
+        if os.path.exists(switch.namespace("net")):
             raise
         return {}  # It died between two looks at it.
     links = {link["ifname"]: link["operstate"] for link in json.loads(shown or "[]")}

@@ -172,3 +172,22 @@ def test_a_reused_process_number_is_not_touched(small: Lab) -> None:
 def test_without_a_lab_the_way_to_one_is_told(small: Lab) -> None:
     with pytest.raises(LabError, match="Make one with: up"):
         small.status()
+
+
+def test_ctrl_c_while_the_demonstration_starts_takes_it_down(small: Lab) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "lab", "--name", small.name, "demo"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    record = small.directory / "hosts/dns/init"
+    eventually(lambda: record.exists() or program.poll() is not None, "the dns host")
+    # A terminal sends it to the whole group.
+    os.killpg(program.pid, signal.SIGINT)
+    said, _ = program.communicate(timeout=60)
+    assert said.endswith("Taking the demonstration down.\n")
+    assert program.returncode == 0
+    assert trace_of(small) == []

@@ -102,11 +102,18 @@ class RemoteCommand:
 
         Raises NotSentError or SessionRefusedError; in both cases nothing was run.
         """
+        opening = Deadline(timeout)
         try:
             channel = transport.open_session(timeout=timeout)
         except paramiko.ChannelException as error:
             raise SessionRefusedError from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except paramiko.SSHException as error:
+            # paramiko keeps one error for a connection, not one for each of those who
+            # wait on it: of several that are refused at once some get only this.
+            if transport.is_active() and not opening.passed():
+                raise SessionRefusedError from error
+            raise NotSentError from error
+        except (EOFError, OSError) as error:
             raise NotSentError from error
         channel.settimeout(0.0)
         channel.in_buffer.set_event(self._wakeup)

@@ -32,6 +32,8 @@ from herds.ssh.transport import HostTransport
 
 logger = logging.getLogger(__name__)
 
+_SESSION_POLL = 0.02  # seconds until a refused session is asked for again
+
 
 class Slots:
     """How many commands may run on one connection at one time."""
@@ -160,7 +162,7 @@ class RemoteShell:
 
         Returns the connection, to be given back.
         """
-        reconnected = False
+        reconnected, refused = False, 0
         sessions = Deadline(timeout)
         while True:
             self._refuse_cancelled(command, cancel)
@@ -176,14 +178,17 @@ class RemoteShell:
                     ) from error
                 reconnected = True
             except SessionRefusedError as error:
-                # The host allows fewer sessions than others do. As many as there are
-                # will end, and the limit learned keeps new ones from coming.
                 kept.give_back(transport)
-                if not kept.slots.lower() or sessions.passed():
+                # sshd counts a session until it has tidied up behind it, which one
+                # more packet may overtake. Refused again, the host allows fewer than
+                # others do: those that run will end, and no more come.
+                refused += 1
+                alone = refused > 1 and not kept.slots.lower()
+                if alone or sessions.passed():
                     raise HostUnreachable(
                         self.host, "the SSH server refuses to open a session"
                     ) from error
-                time.sleep(0.05)
+                time.sleep(_SESSION_POLL)
             else:
                 logger.debug("%s: %s", self.host, command.line)
                 return transport

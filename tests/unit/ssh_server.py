@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -47,10 +48,16 @@ def make_key(path: Path, kind: str = "ed25519") -> Path:
 
 
 def free_port() -> int:
-    """Return a port on which nothing listens at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which nothing listens at the moment.
+
+    It is below those that Linux gives to outgoing connections, of which tests make
+    many: one of them could have taken it by the time it is used.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class LocalSshd:
@@ -105,6 +112,8 @@ class LocalSshd:
             "KbdInteractiveAuthentication no",
             "PermitRootLogin yes",
             "UsePAM no",
+            # bash reads ~/.bashrc for every command; the developer's own is no part.
+            f"SetEnv HOME={self.directory}",
             "LogLevel INFO",
         ]
         config.write_text("\n".join(lines) + "\n")
@@ -114,7 +123,11 @@ class LocalSshd:
             command = ["setpriv", "--pdeathsig", "TERM", *command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        eventually(self._listens, f"sshd listens: {self.log.read_text()}")
+        try:
+            eventually(self._listens, "sshd listens")
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:

@@ -39,15 +39,16 @@ def test_many_threads_share_one_connection(shell: Shell, sshd: LocalSshd) -> Non
 
 def test_a_host_that_allows_few_sessions_gets_few(tmp_path: Path) -> None:
     server = LocalSshd(tmp_path / "sshd", "MaxSessions 2").start()
-    with pool_for(server) as pool:
+    with pool_for(server, connect_timeout=120.0) as pool:
         shell = pool.shell(server.address, server.host_key())
         with ThreadPoolExecutor(8) as executor:
             done = list(
-                executor.map(lambda _: shell.run(["sleep", "0.1"]).status, range(8))
+                executor.map(lambda _: shell.run(["sleep", "0.05"]).status, range(32))
             )
     server.stop()
 
-    assert done == [0] * 8
+    assert done == [0] * 32
+    assert server.accepted_logins() == 1
 
 
 def test_a_connection_that_died_is_made_again_unnoticed(

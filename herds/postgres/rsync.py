@@ -1,192 +1,304 @@
-"""Brings one host's directory to the state of another's, by rsync through the worker.
+"""Copies a running cluster's files onto a stopped one's, only what differs, by rsync.
 
-The target runs rsync; its transport is the worker's own connections to both hosts, so
-that no host needs a key for another. The options are those that are safe for
-PostgreSQL's files: see ``_OPTIONS``.
+Under a held backup (``backup_session``) and with ``pg_control`` last this is a base
+backup; without either it is worthless. Source of what is left out:
+https://www.postgresql.org/docs/current/continuous-archiving.html, "Backing Up The Data
+Directory", and src/backend/backup/basebackup.c.
 """
 
 from __future__ import annotations
 
-import re
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-from herds.errors import CommandFailed, PreconditionFailed
-from herds.ssh.relay import Relay
+from herds.errors import CommandFailed, ElephaasError, PreconditionFailed
 from herds.ssh.shell import Shell
 
-Progress = Callable[[int, float], None]
-"""Is given the bytes received so far, and the bytes a second of late."""
+from . import files
+from .look import script
+from .meter import Progress
+from .pull import Synced, pull
 
-_OPTIONS = (
-    "--archive",
-    "--delete-before",
-    "--delete-excluded",
-    "--numeric-ids",
-    # Blocks change within files of up to a gigabyte: send the blocks, in place.
-    "--inplace",
-    "--no-whole-file",
-    "--block-size=8192",
-    # rsync's quick check compares whole seconds unless told to compare nanoseconds: a
-    # block that changed within the second of the last copy would be passed over.
-    "--modify-window=-1",
-    # Paths travel inside the protocol and never meet a shell.
-    "--secluded-args",
-    "--stats",
-    "--outbuf=L",
+LOCAL_FILES = (
+    *("postgresql.conf", "postgresql.auto.conf", "postgresql.base.conf"),
+    *("pg_hba.conf", "pg_ident.conf", "conf.d"),
+    *("server.crt", "server.key", "root.crt", "root.crl"),
 )
+"""What a node has of its own inside the data directory, where it has it."""
 
-# Run on the target: standard input and output are the transport, messages go to
-# standard error. rsync starts $ELEPHAAS_RELAY where it would start ssh; that names the
-# server's command on the first line and then passes bytes on. As ssh does, it ends when
-# the server has ended: rsync waits for that.
-_NEAR = r"""
-exec 3<&0 4>&1 >&2 </dev/null
-export LC_ALL=C
-export ELEPHAAS_RELAY='shift; printf "%s\0" "$@" >&4; echo >&4
-exec 5<&0; cat <&5 >&4 & exec cat <&3'
-exec rsync -e 'sh -c '\''eval "$ELEPHAAS_RELAY"'\'' relay' "$@"
-"""
+_PRIVATE = (files.INCOMPLETE, "log", "pg_log", "pg_wal")
+"""Kept on the target whatever it holds; never taken from the source."""
 
-_SERVER = re.compile(r"-[A-Za-z]*s[A-Za-z]*(e[A-Za-z0-9.]+)?\Z")
+_NOT_COPIED = (
+    # Contents only: the server wants the directories.
+    *("/pg_replslot/*", "/pg_dynshmem/*", "/pg_notify/*", "/pg_serial/*"),
+    *("/pg_snapshots/*", "/pg_stat_tmp/*", "/pg_subtrans/*", "/pg_tblspc/*"),
+    *("/backup_label", "/backup_label.old", "/backup_manifest", "/backup_manifest.tmp"),
+    *("/tablespace_map", "/tablespace_map.old"),
+    *("/standby.signal", "/recovery.signal", "/recovery.conf", "/recovery.done"),
+    *("/postmaster.pid", "/postmaster.opts", "/postgresql.auto.conf.tmp"),
+    *("/current_logfiles", "/current_logfiles.tmp"),
+    # Comes last, by put_control.
+    "/global/pg_control",
+)
+_TEMPORARY = ("pgsql_tmp*", "pg_internal.init", "pg_internal.init.*")
 
-VANISHED = 24
-"""rsync's exit status for source files that vanished meanwhile: a live server's."""
+_CONTROL_BYTES = 8192
+_ATTEMPTS = 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Synced:
-    """What a run of rsync brought. All sizes are in bytes.
+def data_filters(kept: Iterable[str]) -> list[str]:
+    """Write the rules of what rsync leaves out and leaves alone.
 
-    ``differing`` is the size of the files that differed, whole; ``literal`` is what
-    of them was sent, and ``received`` all that came over the wire.
+    ``H`` hides on the source; what is hidden is deleted on the target unless ``P``
+    protects it there.
+
+    Args:
+        kept: names inside the data directory that the target keeps as its own.
     """
-
-    total: int
-    differing: int
-    literal: int
-    received: int
-    seconds: float
-    vanished: bool
+    rules = []
+    for name in (*_PRIVATE, *kept):
+        rules += [f"P /{name}", f"H /{name}", f"P /{name}/**"]
+    return [*rules, *(f"H {pattern}" for pattern in (*_NOT_COPIED, *_TEMPORARY))]
 
 
-def pull(
+def estimate(
     target: Shell,
     source: Shell,
     *,
     source_directory: str,
     target_directory: str,
-    filters: Sequence[str] = (),
-    extra: Sequence[str] = (),
-    dry_run: bool = False,
+    tablespaces: Iterable[tuple[str, str]] = (),
+    keep: Sequence[str] = LOCAL_FILES,
+    checksum: bool = False,
+    cancel: threading.Event | None = None,
+    timeout: float = 600.0,
+) -> Synced:
+    """Foresee what a copy would bring; change nothing.
+
+    Args:
+        target: where files would be written.
+        source: where they would be read.
+        source_directory: the source's data directory.
+        target_directory: an existing data directory.
+        tablespaces: directories to copy besides, on the source and on the target.
+        keep: see ``sync_data_directory``.
+        checksum: see there.
+        cancel: stops it when set.
+        timeout: seconds for each directory.
+
+    Raises:
+        ElephaasError: as ``pull``.
+    """
+    directories = [(source_directory, target_directory), *tablespaces]
+    found: list[Synced] = []
+    for number, (from_path, to_path) in enumerate(directories):
+        kept = _existing(target, to_path, keep) if number == 0 else ()
+        found.append(
+            pull(
+                target,
+                source,
+                source_directory=from_path,
+                target_directory=to_path,
+                filters=data_filters(kept) if number == 0 else _tablespace_filters(),
+                extra=_extra(checksum),
+                dry_run=True,
+                cancel=cancel,
+                timeout=timeout,
+            )
+        )
+    return total(found)
+
+
+def sync_data_directory(
+    target: Shell,
+    source: Shell,
+    *,
+    source_directory: str,
+    target_directory: str,
+    keep: Sequence[str] = LOCAL_FILES,
+    checksum: bool = False,
     bandwidth: int = 0,
-    on_progress: Progress = lambda done, rate: None,
+    expected: int = 0,
+    on_progress: Progress = lambda done, total, rate: None,
     cancel: threading.Event | None = None,
     timeout: float = 86400.0,
 ) -> Synced:
-    """Make the target's directory equal to the source's.
+    """Make the target's data directory the source's: all but WAL and ``pg_control``.
+
+    The target's ``pg_wal`` is emptied, also where it is a link. Slots, statistics of
+    the moment and temporary files are not copied. Tablespaces are copied on their own
+    (``sync_tablespace``). Local files are those of ``keep`` that the target has.
+
+    Args:
+        target: where files are written; PostgreSQL does not run there.
+        source: where they are read, in backup mode.
+        source_directory: the source's data directory.
+        target_directory: an existing directory of the target.
+        keep: names inside it that stay the target's own where they are.
+        checksum: compare contents, not only sizes and times (to the nanosecond): reads
+            everything on both sides.
+        bandwidth: bytes a second, 0 for no limit.
+        expected: ``differing`` of the estimate, for the progress.
+        on_progress: told how much of the files that differ was gone through.
+        cancel: stops both sides when set.
+        timeout: seconds.
+
+    Raises:
+        PreconditionFailed: PostgreSQL runs in the target.
+        CommandFailed: with the words that tell why, and the file.
+        ElephaasError: as ``pull``.
+    """
+    kept = _existing(target, target_directory, keep)
+    _run(target, "prepare", target_directory, timeout=600.0)
+    return pull(
+        target,
+        source,
+        source_directory=source_directory,
+        target_directory=target_directory,
+        filters=data_filters(kept),
+        extra=_extra(checksum),
+        bandwidth=bandwidth,
+        expected=expected,
+        on_progress=on_progress,
+        cancel=cancel,
+        timeout=timeout,
+    )
+
+
+def sync_tablespace(
+    target: Shell,
+    source: Shell,
+    *,
+    oid: int,
+    catalog_directory: str,
+    source_path: str,
+    target_path: str,
+    target_directory: str,
+    checksum: bool = False,
+    bandwidth: int = 0,
+    expected: int = 0,
+    on_progress: Progress = lambda done, total, rate: None,
+    cancel: threading.Event | None = None,
+    timeout: float = 86400.0,
+) -> Synced:
+    """Copy one tablespace, and link it into the target's data directory.
+
+    Only the directory of this major version is touched; others may share the path.
 
     Args:
         target: where files are written.
-        source: where they are read.
-        source_directory: an absolute path; its contents are copied.
-        target_directory: an absolute path that exists.
-        filters: rsync filter rules, anchored at the directory.
-        extra: further options, such as ``--checksum``.
-        dry_run: compare names, sizes and times; change nothing.
-        bandwidth: bytes a second at most, 0 for no limit.
-        on_progress: told how far it has come.
+        source: where they are read, in backup mode.
+        oid: the tablespace's, which names its link.
+        catalog_directory: such as ``PG_15_202209061``, from ``catalog_directory``.
+        source_path: where it is on the source.
+        target_path: where it goes; made if it does not exist.
+        target_directory: the data directory that gets the link.
+        checksum: as in ``sync_data_directory``, and so the rest.
+        bandwidth: bytes a second, 0 for no limit.
+        expected: for the progress.
+        on_progress: told how much was gone through.
         cancel: stops both sides when set.
-        timeout: seconds for the whole.
+        timeout: seconds.
 
     Raises:
-        CommandFailed: an exit status other than 0 and 24.
-        ElephaasError: the hosts could not be reached, or the run was cut off.
+        CommandFailed: with the words that tell why.
+        ElephaasError: as ``pull``.
     """
-    begun = time.monotonic()
-    messages: list[bytes] = []
-    relay = Relay(target, source, accept=_server_command, on_message=messages.append)
-    argv = [
-        "sh",
-        "-c",
-        _NEAR,
-        "rsync",
-        *_OPTIONS,
-        *(["--dry-run"] if dry_run else []),
-        *([f"--bwlimit={max(1, bandwidth // 1024)}k"] if bandwidth else []),
-        *(f"--filter={rule}" for rule in filters),
-        *extra,
-        f"source:{source_directory.rstrip('/')}/",
-        f"{target_directory.rstrip('/')}/",
-    ]
-    stop_telling = threading.Event()
-    teller = threading.Thread(
-        target=_tell, args=[relay, on_progress, stop_telling], daemon=True
+    _run(
+        target, "tablespace", target_directory, str(oid), target_path, catalog_directory
     )
-    teller.start()
-    try:
-        done = relay.run(argv, timeout=timeout, cancel=cancel or threading.Event())
-    finally:
-        stop_telling.set()
-        teller.join()
-    said = done.near.stderr
-    if done.near.status not in {0, VANISHED}:
-        raise CommandFailed(
-            target.host, "rsync", done.near.status, _complaint(said, done.far.stderr)
-        )
-    on_progress(done.to_near, 0.0)
-    stats = read_stats(said)
+    return pull(
+        target,
+        source,
+        source_directory=f"{source_path}/{catalog_directory}",
+        target_directory=f"{target_path}/{catalog_directory}",
+        filters=_tablespace_filters(),
+        extra=_extra(checksum),
+        bandwidth=bandwidth,
+        expected=expected,
+        on_progress=on_progress,
+        cancel=cancel,
+        timeout=timeout,
+    )
+
+
+def catalog_directory(major: str, catalog_version: str) -> str:
+    """Name the directory that a tablespace has for a version of PostgreSQL."""
+    return f"PG_{major}_{catalog_version}"
+
+
+def read_control(source: Shell, source_directory: str) -> bytes:
+    """Read ``pg_control`` after everything else, before the backup is ended.
+
+    The server may write it meanwhile, so it is read until it comes out the same twice.
+
+    Raises:
+        ElephaasError: it could not be read.
+    """
+    path = f"{source_directory.rstrip('/')}/global/pg_control"
+    before = files.read_small(source, path)
+    for _ in range(_ATTEMPTS):
+        again = files.read_small(source, path)
+        if again is not None and again == before and len(again) == _CONTROL_BYTES:
+            return again
+        before = again
+    raise ElephaasError(
+        f"The control file of {source.host} could not be read whole.",
+        host=source.host,
+        hint="See whether PostgreSQL is well there, then try again.",
+    )
+
+
+def put_control(target: Shell, target_directory: str, control: bytes) -> None:
+    """Give a copy its ``pg_control``: from now on it can start.
+
+    ``backup_label`` and ``standby.signal`` lie there already. All that was copied is
+    on disk before.
+
+    Raises:
+        PreconditionFailed: one of the two is missing; the copy still cannot start.
+        ElephaasError: it could not be written.
+    """
+    _run(target, "flush", target_directory, timeout=3600.0)
+    path = f"{target_directory.rstrip('/')}/global/pg_control"
+    files.write_atomically(target, path, control)
+
+
+def total(parts: Sequence[Synced]) -> Synced:
+    """Add up several copies."""
     return Synced(
-        total=stats.get("Total file size", 0),
-        differing=stats.get("Total transferred file size", 0),
-        literal=stats.get("Literal data", 0),
-        received=done.to_near,
-        seconds=time.monotonic() - begun,
-        vanished=done.near.status == VANISHED,
+        total=sum(each.total for each in parts),
+        differing=sum(each.differing for each in parts),
+        literal=sum(each.literal for each in parts),
+        received=sum(each.received for each in parts),
+        seconds=sum(each.seconds for each in parts),
+        vanished=any(each.vanished for each in parts),
     )
 
 
-def _server_command(line: bytes) -> list[str]:
-    """Accept what the target's rsync asks the source to run, and nothing else.
-
-    Raises:
-        PreconditionFailed: it is not rsync's reading side without a path.
-    """
-    words = [word.decode("utf-8", "replace") for word in line.split(b"\0") if word]
-    if (
-        len(words) < 4
-        or words[:3] != ["rsync", "--server", "--sender"]
-        or not _SERVER.match(words[3])
-        or not all(
-            re.match(r"--[a-z-]+(=[\w.-]+)?\Z|\.\Z|-[A-Za-z.0-9]+\Z", w)
-            for w in words[4:]
-        )
-    ):
-        raise PreconditionFailed(
-            f"The target's rsync asked for an unexpected command ({words[:6]}); "
-            "nothing was copied.",
-            hint="Check the rsync program on the target; 3.2.5 or newer is needed.",
-        )
-    return words
+def _extra(checksum: bool) -> list[str]:
+    return ["--checksum"] if checksum else []
 
 
-def _tell(relay: Relay, on_progress: Progress, stop: threading.Event) -> None:
-    last, last_at = 0, time.monotonic()
-    while not stop.wait(0.5):
-        now, done = time.monotonic(), relay.bytes_to_near
-        on_progress(done, (done - last) / (now - last_at))
-        last, last_at = done, now
+def _tablespace_filters() -> list[str]:
+    return [f"H {pattern}" for pattern in _TEMPORARY]
 
 
-def read_stats(text: str) -> dict[str, int]:
-    """Read the numbers of ``rsync --stats``, by the words before them."""
-    found = re.findall(r"^([A-Z][\w ]+): ([\d,]+)", text, re.MULTILINE)
-    return {name: int(number.replace(",", "")) for name, number in found}
+def _existing(target: Shell, directory: str, names: Sequence[str]) -> list[str]:
+    done = _run(target, "existing", directory, *names)
+    return [name for name in names if name in done.splitlines()]
 
 
-def _complaint(near: str, far: str) -> str:
-    """Give the lines that say why, without the numbers of --stats."""
-    lines = [line for line in (near + "\n" + far).splitlines() if "rsync" in line]
-    return "\n".join(lines) or near
+def _run(shell: Shell, verb: str, path: str, *more: str, timeout: float = 60.0) -> str:
+    done = shell.run(
+        ["sh", "-c", script("rsync.sh"), "elephaas", verb, path, *more],
+        ok=None,
+        timeout=timeout,
+    )
+    said = (done.stderr.strip().splitlines() or [""])[-1]
+    if done.status == 65:
+        raise PreconditionFailed(f"On {shell.host}, {said}.", host=shell.host)
+    if done.status != 0:
+        raise CommandFailed(shell.host, f"{verb} {path}", done.status, done.stderr)
+    return done.stdout

@@ -114,15 +114,32 @@ def _may(importer: str, target: str) -> bool:
     )
 
 
-def test_postgres_knows_of_ssh_only_the_shell() -> None:
+# What may be known of SSH where PostgreSQL is spoken: commands as values, input that
+# is written while they run, and two of them joined. They stand on the protocol ``Shell``
+# alone, not on how a host is reached.
+PROTOCOLS = ("herds.ssh.shell", "herds.ssh.feed", "herds.ssh.relay")
+
+
+def test_postgres_knows_of_ssh_only_the_protocols() -> None:
     known = {
-        name
+        name.rpartition(".")[0]
         for path in modules("herds/postgres")
         for name in imported(path)
         if name.startswith("herds.ssh")
     }
 
-    assert all(name.startswith("herds.ssh.shell") for name in known)
+    assert known <= set(PROTOCOLS)
+
+
+def test_the_protocols_know_no_way_to_reach_a_host() -> None:
+    known = {
+        name.rpartition(".")[0]
+        for protocol in PROTOCOLS
+        for name in imported(ROOT / f"{protocol.replace('.', '/')}.py")
+        if name.startswith("herds.ssh")
+    }
+
+    assert known <= set(PROTOCOLS)
 
 
 @pytest.mark.parametrize("part", WITHOUT_DJANGO)

@@ -1,0 +1,27 @@
+# Runs pg_basebackup so that what an interruption leaves is known for what it is.
+# $1 data directory, $2 major version, $3 words for the marker, then the command.
+export LC_ALL=C
+directory=$1 version=$2 words=$3; shift 3
+
+# The lock belongs to the directory: it outlives whoever started this, not the copying.
+exec 9<"$directory" && flock -n 9 || exit 75
+
+"$@" &
+copying=$!
+# Nothing may lie there until pg_basebackup has seen that nothing does. From then on
+# the directory is an incomplete standby: never a primary, and never a stranger's.
+marked=
+while kill -0 "$copying" 2>/dev/null; do
+  if [ -n "$(ls -A "$directory")" ]; then
+    printf '%s\n' "$words" >"$directory/elephaas.incomplete"
+    [ -e "$directory/PG_VERSION" ] || printf '%s\n' "$version" >"$directory/PG_VERSION"
+    : >"$directory/standby.signal"
+    marked=yes
+    break
+  fi
+  sleep 0.02
+done
+wait "$copying"
+status=$?
+[ "$status" -ne 0 ] || [ -n "$marked" ] || : >"$directory/standby.signal"
+exit "$status"

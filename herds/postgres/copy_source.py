@@ -1,0 +1,124 @@
+"""Where a copy comes from, and whether the target's host reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from psycopg.conninfo import make_conninfo
+
+from herds.domain.probe import Probe
+from herds.errors import PreconditionFailed
+from herds.ssh.shell import Shell
+
+_TIMEOUT = 15.0  # seconds; libpq itself gives up after 5
+
+_CHECK = """\
+export LC_ALL=C
+IFS= read -r PGPASSWORD
+if [ -n "$PGPASSWORD" ]; then export PGPASSWORD; else unset PGPASSWORD; fi
+exec "$1/psql" -XAtqw -v VERBOSITY=terse -d "$2" -c "$3" </dev/null
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySource:
+    """A server as ``pg_rewind`` and ``pg_basebackup`` connect to it.
+
+    ``host`` is its own name: the virtual host may lead elsewhere, or to the target.
+    ``options`` are further parameters of libpq, such as those of TLS or a password
+    file. Without a ``password`` libpq looks for one in ``~/.pgpass`` of the target.
+    """
+
+    host: str
+    port: int
+    user: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    password: str = field(default="", repr=False)
+
+    def conninfo(self, **more: str) -> str:
+        """Write the connection string, without the password, which argv must not hold.
+
+        Args:
+            more: parameters such as ``dbname``.
+        """
+        # A server that is cut off is noticed: neither program has a time limit.
+        alive = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
+        told = {"host": self.host, "port": str(self.port), "user": self.user}
+        return make_conninfo(**{**alive, **self.options, **told, **more})
+
+
+def connection_trouble(target: Shell, source: CopySource, *, bin_directory: str) -> str:
+    """Try an ordinary connection from the target, as ``pg_rewind`` makes it.
+
+    Returns:
+        The server's or libpq's own words; nothing where it works.
+
+    Raises:
+        ElephaasError: the target could not be asked.
+    """
+    return ask_source(target, source, bin_directory, "SELECT 1", dbname="postgres")[1]
+
+
+def replication_trouble(
+    target: Shell, source: CopySource, *, bin_directory: str
+) -> str:
+    """Try a replication connection from the target, as ``pg_basebackup`` makes it.
+
+    Returns:
+        The server's or libpq's own words; nothing where it works.
+
+    Raises:
+        ElephaasError: the target could not be asked.
+    """
+    return ask_source(
+        target, source, bin_directory, "IDENTIFY_SYSTEM", replication="true"
+    )[1]
+
+
+def ask_source(
+    target: Shell, source: CopySource, bin_directory: str, sql: str, **parameters: str
+) -> tuple[str, str]:
+    """Run one statement on the source over a connection from the target.
+
+    Returns:
+        The rows, and what went wrong; one of them is empty.
+
+    Raises:
+        ElephaasError: the target could not be asked.
+    """
+    done = target.run(
+        ["sh", "-c", _CHECK, "sh", bin_directory, source.conninfo(**parameters), sql],
+        ok=None,
+        timeout=_TIMEOUT,
+        stdin=f"{source.password}\n".encode(),
+    )
+    if done.status == 0:
+        return done.stdout.strip("\n"), ""
+    said = done.stderr.strip().removeprefix("psql: error: ")
+    return "", " ".join(said.split()) or f"psql ended with exit status {done.status}"
+
+
+def bin_directory(probe: Probe, major: str = "") -> str:
+    """Find PostgreSQL's programs of a major version on a host.
+
+    Args:
+        probe: what was seen there.
+        major: which one is wanted, such as ``"15"``; the existing cluster's where it
+            is left out.
+
+    Raises:
+        PreconditionFailed: that version is not installed there.
+    """
+    wanted = major.partition(".")[0] or probe.seen.version.partition(".")[0]
+    if probe.bin_directory and probe.seen.version.partition(".")[0] == wanted:
+        return probe.bin_directory
+    for directory in probe.installed:
+        # /usr/lib/postgresql/15/bin, /usr/pgsql-15/bin
+        if PurePosixPath(directory).parent.name in {wanted, f"pgsql-{wanted}"}:
+            return directory
+    raise PreconditionFailed(
+        f"PostgreSQL {wanted or 'of the needed version'} is not installed there.",
+        hint="Install it on the host, then try again.",
+    )

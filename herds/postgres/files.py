@@ -1,0 +1,185 @@
+"""Changes single files of a data directory so that they hold whatever happens."""
+
+from __future__ import annotations
+
+from herds.errors import PreconditionFailed
+from herds.ssh.shell import Completed, Shell, Stream
+
+from .look import script
+
+INCOMPLETE = "elephaas.incomplete"
+"""The file that says, in a data directory, that a copy of it is not whole."""
+
+_ABSENT = 44  # files.sh: there is no such file
+_REFUSED = 65  # files.sh: a guard does not hold; nothing was changed
+
+_OBSTACLES = {
+    "link": "{} is a symbolic link",
+    "unwritable": "{} is not writable",
+    "stranger": "{} is a directory that PostgreSQL does not know",
+}
+
+
+def read_small(shell: Shell, path: str) -> bytes | None:
+    """Give what a file holds, byte for byte; None where there is none.
+
+    Args:
+        shell: where the file is.
+        path: absolute; the whole file is held in memory.
+
+    Raises:
+        CommandFailed: it is there and cannot be read.
+        ElephaasError: the host could not be asked.
+    """
+    chunks: list[bytes] = []
+
+    def keep(stream: Stream, chunk: bytes) -> None:
+        if stream is Stream.STDOUT:
+            chunks.append(chunk)
+
+    done = shell.run(_argv("read", path), ok=(0, _ABSENT), on_output=keep)
+    return None if done.status == _ABSENT else b"".join(chunks)
+
+
+def write_atomically(
+    shell: Shell, path: str, data: bytes, *, mode: int = 0o600
+) -> None:
+    """Replace a file by a new one at once, or leave it as it is.
+
+    The file and its directory are on disk when this returns. A symbolic link stays;
+    what it names is replaced.
+
+    Args:
+        shell: where the file is.
+        path: absolute; its directory exists.
+        data: what the file will hold.
+        mode: its permissions.
+
+    Raises:
+        CommandFailed: it could not be written; what was there before is there still.
+        ElephaasError: the host could not be asked.
+    """
+    argv = _argv("write", path, f"{mode:04o}", str(len(data)))
+    shell.run(argv, stdin=data)
+
+
+def remove(shell: Shell, path: str) -> None:
+    """Remove one file if it is there.
+
+    Raises:
+        CommandFailed: it is there and cannot be removed.
+        ElephaasError: the host could not be asked.
+    """
+    shell.run(_argv("remove", path))
+
+
+def mark_incomplete(shell: Shell, data_directory: str, words: str) -> None:
+    """Write into a data directory that what it holds is not a whole copy.
+
+    Args:
+        shell: where the directory is.
+        data_directory: an existing directory.
+        words: which operation does what there, for who finds it later.
+
+    Raises:
+        ElephaasError: it could not be written.
+    """
+    write_atomically(shell, _inside(data_directory, INCOMPLETE), f"{words}\n".encode())
+
+
+def clear_incomplete(shell: Shell, data_directory: str) -> None:
+    """Take away what ``mark_incomplete`` wrote.
+
+    Raises:
+        ElephaasError: it could not be removed.
+    """
+    remove(shell, _inside(data_directory, INCOMPLETE))
+
+
+def remove_control(shell: Shell, data_directory: str) -> None:
+    """Remove ``global/pg_control``, without which no server starts.
+
+    Raises:
+        PreconditionFailed: PostgreSQL runs there; nothing was changed.
+        ElephaasError: the host could not be asked.
+    """
+    _guarded(shell, "remove-control", data_directory)
+
+
+def obstacles(shell: Shell, data_directory: str, *, most: int = 5) -> tuple[str, ...]:
+    """Find what would make ``pg_rewind`` fail half-way, which its dry run passes over.
+
+    Args:
+        shell: where the directory is.
+        data_directory: of a stopped or running cluster.
+        most: how many are told.
+
+    Returns:
+        Phrases such as "pg_hba.conf is not writable"; none where all is well.
+
+    Raises:
+        CommandFailed: the directory could not be searched.
+        ElephaasError: the host could not be asked.
+    """
+    # Files of a running server come and go: find says so with its exit status.
+    done = shell.run(_argv("obstacles", data_directory), ok=(0, 1), timeout=300.0)
+    found = []
+    for line in done.stdout.splitlines():
+        kind, separator, name = line.partition(" ")
+        if separator and kind in _OBSTACLES:
+            found.append(_OBSTACLES[kind].format(name or "the data directory"))
+    return tuple(found[:most])
+
+
+def make_empty_directory(shell: Shell, path: str) -> None:
+    """Make a directory for a new cluster, or take an empty one (mode 0700).
+
+    Raises:
+        PreconditionFailed: something is there already; nothing was changed.
+        CommandFailed: it could not be made.
+        ElephaasError: the host could not be asked.
+    """
+    _guarded(shell, "make", path)
+
+
+def clear_directory(shell: Shell, data_directory: str, system_identifier: str) -> None:
+    """Delete what a cluster holds, its tablespaces and linked WAL too.
+
+    The directory itself stays. What makes it able to start goes first.
+
+    Args:
+        shell: where the directory is.
+        data_directory: of a stopped cluster, or of an incomplete copy of one.
+        system_identifier: which cluster may be deleted.
+
+    Raises:
+        PreconditionFailed: it is no data directory, belongs to another cluster, is
+            the root of a mounted file system, or PostgreSQL runs there; nothing was
+            changed.
+        CommandFailed: something could not be deleted; the rest cannot start.
+        ElephaasError: the host could not be asked.
+    """
+    _guarded(shell, "clear", data_directory, system_identifier, timeout=3600.0)
+
+
+def _guarded(
+    shell: Shell, verb: str, path: str, *more: str, timeout: float = 60.0
+) -> None:
+    done = shell.run(_argv(verb, path, *more), ok=(0, _REFUSED), timeout=timeout)
+    if done.status == _REFUSED:
+        raise PreconditionFailed(
+            f"On {shell.host}, {_said(done)}; nothing was changed.",
+            host=shell.host,
+        )
+
+
+def _argv(verb: str, path: str, *more: str) -> list[str]:
+    return ["sh", "-c", script("files.sh"), "elephaas", verb, path, *more]
+
+
+def _inside(data_directory: str, name: str) -> str:
+    return f"{data_directory.rstrip('/')}/{name}"
+
+
+def _said(done: Completed) -> str:
+    return (done.stderr.strip().splitlines() or [""])[-1]

@@ -1,0 +1,7 @@
+# Foresees a rewind; changes nothing. $1 data directory, $2 where PostgreSQL's programs
+# are, $3 the source's connection string.
+directory=$1 programs=$2 source=$3
+
+need stopped
+exec "$programs/pg_rewind" --dry-run --progress --target-pgdata="$directory" \
+  --source-server="$source" 2>&1

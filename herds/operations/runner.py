@@ -14,12 +14,18 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.utils import timezone
 
 from herds.domain.clock import Clock
 from herds.domain.cluster import Observation
-from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
+from herds.domain.states import (
+    ACTIVE_OPERATIONS,
+    ACTIVE_TARGETS,
+    OperationState,
+    TargetState,
+)
 from herds.errors import (
     CommandTimedOut,
     ElephaasError,
@@ -151,6 +157,11 @@ def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
         crew.journal.do(lambda: _hand_on(operation_id, herd_key))
     except Disowned:
         logger.warning("Operation %s was taken from this worker", operation_id)
+    except (OperationalError, InterfaceError):
+        # Only a worker that ends gives up; what it had begun is found interrupted.
+        raise
+    except Exception as error:
+        crew.journal.do(partial(_break_off, operation_id, herd_key, error))
     finally:
         crew.cancellations.leave(operation_id)
 
@@ -222,6 +233,33 @@ def _hand_on(operation_id: int, herd_key: str) -> None:
         dispatch.settle(operation)
 
 
+def _break_off(operation_id: int, herd_key: str, error: Exception) -> None:
+    """End what is left of a herd after an error outside of its targets."""
+    outcome, detail = _told(error, "this herd")
+    Operation.objects.select_for_update().filter(pk=operation_id).first()
+    OperationTarget.objects.filter(
+        operation=operation_id, herd_key=herd_key, state__in=ACTIVE_TARGETS
+    ).update(
+        state=TargetState.FAILED,
+        outcome=outcome,
+        detail=detail,
+        current_step="",
+        finished_at=timezone.now(),
+    )
+    _hand_on(operation_id, herd_key)
+
+
+def _told(error: Exception, where: str) -> tuple[str, str]:
+    """Say what an error means for a target: in a sentence, and in detail."""
+    if isinstance(error, ElephaasError):
+        return error.sentence(), error.output
+    logger.error("Work on %s ended in an error of the program", where, exc_info=error)
+    return (
+        f"The program itself failed while it worked on {where} "
+        f"({type(error).__name__}). What is true there now is not known; refresh it."
+    ), "".join(traceback.format_exception(error))
+
+
 def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
     herd_id = targets[0].herd_id
     for _, wave in groupby(targets, key=lambda target: target.wave):
@@ -229,10 +267,20 @@ def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
             return
         states = _run_wave(run, list(wave))
         if herd_id is not None and run.sightings:
-            run.crew.journal.do(partial(record_sightings, herd_id, run.sightings))
-            run.sightings = {}
+            _keep_sightings(run, herd_id)
         if TargetState.FAILED in states and run.operation.stop_at_first_failure:
             run.crew.journal.do(partial(_drop_rest, run.operation.pk))
+
+
+def _keep_sightings(run: _HerdRun, herd_id: int) -> None:
+    """Note in the inventory what was seen; the operation goes on without that too."""
+    try:
+        run.crew.journal.do(partial(record_sightings, herd_id, run.sightings))
+    except (Disowned, OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("What was seen of herd %s could not be kept", herd_id)
+    run.sightings = {}
 
 
 def _drop_rest(operation_id: int) -> None:
@@ -265,19 +313,12 @@ def _run_target(run: _HerdRun, target: OperationTarget) -> TargetState:
         raise
     except OperationCancelled as stopped:
         outcome, state = stopped.sentence(), TargetState.CANCELLED
-    except ElephaasError as error:
-        outcome, state, detail = error.sentence(), TargetState.FAILED, error.output
+    except Exception as error:
+        state, (outcome, detail) = TargetState.FAILED, _told(error, target.hostname)
         if isinstance(error, _NOTHING_KNOWN) and target.instance_id is not None:
             run.sightings[target.instance_id] = Unseen(
                 at=run.crew.clock.now(), why=error.message
             )
-    except Exception as bug:
-        logger.exception("Target %s ended in an error of the program", target.pk)
-        outcome = (
-            f"The program itself failed while it worked on {target.hostname} "
-            f"({type(bug).__name__}). What is true there now is not known; refresh it."
-        )
-        state, detail = TargetState.FAILED, traceback.format_exc()
     run.crew.journal.write(
         TargetEnded(
             target_id=target.pk,

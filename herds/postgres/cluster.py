@@ -168,7 +168,20 @@ class Cluster:
         )
         if done.status != 0:
             raise CommandFailed(self.host, words, done.status, done.stderr)
-        return done.stdout.strip("\n")
+        return done.stdout.removesuffix("\n")
+
+    def leftovers(self) -> tuple[int, ...]:
+        """Tell which processes work in the data directory, whoever started them.
+
+        Sessions that are busy outlive a postmaster that was killed, and go on writing:
+        a directory is only at rest when nobody works in it.
+
+        Raises:
+            ElephaasError: nothing is known of the host.
+        """
+        argv = ["sh", "-c", script("leftovers.sh"), "elephaas", self.ref.data_directory]
+        done = self.run_script(argv, "look for processes in the data directory")
+        return tuple(map(int, done.stdout.split()))
 
     def run_script(
         self,

@@ -135,6 +135,20 @@ def stop_following(cluster: Cluster) -> None:
     _set_upstream(cluster, lambda own: "", "")
 
 
+def read_conninfo(cluster: Cluster) -> str:
+    """Read a cluster's ``primary_conninfo``, running or not, to keep it over a copy.
+
+    It may hold a password: it is never shown or recorded.
+
+    Raises:
+        PreconditionFailed: there is no cluster.
+        ElephaasError: it cannot be read, or nothing is known of the host.
+    """
+    if cluster.look().is_running:
+        return cluster.psql("SHOW primary_conninfo;", words="SHOW primary_conninfo")
+    return _read_stopped(cluster)[0]
+
+
 def reconnect(cluster: Cluster) -> bool:
     """Make a running standby connect to its upstream anew.
 

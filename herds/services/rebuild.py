@@ -1,0 +1,156 @@
+"""Rebuild replicas: bring them back under their herd's primary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from herds.domain.plan import Choice, Option, PlannedTarget
+from herds.errors import PreconditionFailed
+
+from .actions import Action
+from .lifecycle import plan_each
+from .outlook import Method, Outlook, Rung, look_at_both
+from .rejoin import rejoin
+from .target import Member, Target
+
+if TYPE_CHECKING:
+    from herds.models import Instance
+
+
+def _plan(members: Sequence[Instance]) -> list[PlannedTarget]:
+    planned = plan_each(
+        members,
+        will="becomes a replica of its herd's primary again",
+        steps=("Stop PostgreSQL (fast)", "Bring the data", "Start PostgreSQL"),
+        waves=[0] * len(members),
+    )
+    return [
+        replace(
+            plan,
+            refusal=(
+                f"{member.server.hostname} is the primary of "
+                f"{member.herd.herd_name}; demote it instead."
+            ),
+        )
+        if member.is_primary and member.observed_at
+        else plan
+        for member, plan in zip(members, planned, strict=True)
+    ]
+
+
+def primary_of(target: Target) -> Member:
+    """Find the member that the inventory has for the herd's primary.
+
+    Raises:
+        PreconditionFailed: there is none, or more than one.
+    """
+    primaries = [
+        member
+        for member in target.members
+        if member.is_primary and member.instance_id != target.instance_id
+    ]
+    if len(primaries) == 1:
+        return primaries[0]
+    count = "no primary" if not primaries else "more than one primary"
+    raise PreconditionFailed(
+        f"The herd of {target.host} has {count} in the inventory.",
+        host=target.host,
+        hint="Refresh the herd's instances, then plan again.",
+    )
+
+
+def examine_rejoin(target: Target) -> PlannedTarget:
+    """Plan a rejoin from what is seen at both ends, with the rungs to choose from."""
+    source = primary_of(target)
+    outlook = look_at_both(target, source)
+    first = outlook.first
+    rung = outlook.rung(first)
+    return PlannedTarget(
+        now=target.plan.get("now", ""),
+        will=f"{_words(rung)}, from {source.host}",
+        steps=_steps(first, outlook),
+        checks=outlook.checks,
+        choices=(
+            Choice(
+                name="method",
+                label="Way back",
+                options=tuple(map(_option, outlook.rungs)),
+                default=first.value,
+            ),
+            Choice(
+                name="source",
+                label="Source of the data",
+                options=tuple(
+                    Option(value=member.host, label=member.host)
+                    for member in target.members
+                    if member.instance_id != target.instance_id
+                ),
+                default=source.host,
+            ),
+        ),
+    )
+
+
+def _steps(method: Method, outlook: Outlook) -> tuple[str, ...]:
+    stop = ("Stop PostgreSQL (fast)",) if outlook.mine.seen.is_running else ()
+    if method is Method.FOLLOW and stop:
+        return ("Look at both ends", "Write the replication settings", "See it stream")
+    bring = () if method is Method.FOLLOW else (outlook.rung(method).words,)
+    return (
+        "Look at both ends",
+        *stop,
+        *bring,
+        "Write the replication settings",
+        "Start PostgreSQL",
+        "See it stream",
+    )
+
+
+def _option(rung: Rung) -> Option:
+    return Option(
+        value=rung.method.value,
+        label=_words(rung),
+        possible=not rung.why_not,
+        why=rung.why_not,
+    )
+
+
+def _words(rung: Rung) -> str:
+    if rung.why_not or rung.method is Method.FOLLOW:
+        return rung.words
+    if rung.size is None:
+        return f"{rung.words}, how much comes is known once it is stopped"
+    bound = "at most " if rung.at_most else "about "
+    seconds = rung.seconds or 0
+    return f"{rung.words}, {bound}{rung.size / 1e6:,.1f} MB, some {seconds:,.0f} s"
+
+
+def run_rejoin(target: Target) -> str:
+    """Carry out what was planned and chosen."""
+    primary = primary_of(target)
+    host = target.chosen("source")
+    source = next((each for each in target.members if each.host == host), primary)
+    chosen = target.chosen("method")
+    return rejoin(
+        target,
+        source,
+        Method(chosen) if chosen else None,
+        upstream=primary,
+        bandwidth=int(target.parameters.get("bandwidth", 0)),
+    )
+
+
+REBUILD = Action(
+    name="rebuild",
+    verb="Rebuild",
+    past="rebuilt",
+    permission="herds.rebuild_instance",
+    words="Makes replicas stream again, bringing as little data as their state allows.",
+    afterwards="Every one of them streams from its herd's primary.",
+    plan=_plan,
+    run=run_rejoin,
+    examine=examine_rejoin,
+    needs_members=True,
+)

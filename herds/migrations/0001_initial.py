@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'Instance',
                 'db_table': 'ele_instance',
                 'ordering': ['herd__herd_name', 'server__hostname'],
-                'permissions': [('start_instance', 'Can start instances'), ('stop_instance', 'Can stop instances'), ('restart_instance', 'Can restart instances'), ('reload_instance', 'Can reload instances'), ('refresh_instance', 'Can refresh what is known of instances')],
+                'permissions': [('start_instance', 'Can start instances'), ('stop_instance', 'Can stop instances'), ('restart_instance', 'Can restart instances'), ('reload_instance', 'Can reload instances'), ('refresh_instance', 'Can refresh what is known of instances'), ('promote_instance', 'Can promote replicas'), ('demote_instance', 'Can demote primaries'), ('rebuild_instance', 'Can rebuild replicas')],
             },
         ),
         migrations.CreateModel(

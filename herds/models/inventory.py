@@ -314,6 +314,9 @@ class Instance(Stamped):
             ("restart_instance", "Can restart instances"),
             ("reload_instance", "Can reload instances"),
             ("refresh_instance", "Can refresh what is known of instances"),
+            ("promote_instance", "Can promote replicas"),
+            ("demote_instance", "Can demote primaries"),
+            ("rebuild_instance", "Can rebuild replicas"),
         ]
 
     def __str__(self) -> str:

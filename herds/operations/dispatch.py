@@ -62,7 +62,15 @@ def settle_by_number(operation_id: int) -> None:
 
 
 def drop_waiting(operation: Operation, outcome: str) -> None:
-    """Cancel the targets that nobody has begun, with the reason."""
+    """Cancel the targets that nobody has begun, with the reason.
+
+    Args:
+        operation: its row locked by the caller, inside a transaction.
+        outcome: the reason, a sentence.
+    """
+    # Workers begin targets meanwhile; whoever locks several does so in this order.
+    active = operation.targets.filter(state__in=ACTIVE_TARGETS).order_by("target_id")
+    list(active.select_for_update(no_key=True).values_list("target_id"))
     operation.targets.filter(state=TargetState.QUEUED).update(
         state=TargetState.CANCELLED, outcome=outcome, finished_at=timezone.now()
     )

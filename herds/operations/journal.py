@@ -16,7 +16,7 @@ import logging
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from herds.domain.states import StepState, TargetState
 
@@ -37,6 +38,17 @@ _PAUSE = 0.5  # seconds between attempts while the database is away
 
 class Disowned(Exception):
     """This worker was declared lost; another one may be at work on its targets."""
+
+
+def _without_nul(value: Any) -> Any:
+    """Put the sign for a NUL byte in its place: PostgreSQL's text holds none."""
+    if isinstance(value, str):
+        return value.replace("\0", "␀")
+    if isinstance(value, Mapping):
+        return {_without_nul(key): _without_nul(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nul(each) for each in value]
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +124,7 @@ class OutputPrinted:
     text: str
 
     def values(self) -> tuple[Any, ...]:
-        # PostgreSQL text holds no NUL byte; the sign for it stands in its place.
-        return self.number, self.stream, self.text.replace("\0", "␀"), self.step_id
+        return self.number, self.stream, _without_nul(self.text), self.step_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +139,7 @@ class StepProgressed:
     progress: dict[str, Any]
 
     def values(self) -> tuple[Any, ...]:
-        return json.dumps(self.progress), self.step_id
+        return json.dumps(_without_nul(self.progress)), self.step_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +164,10 @@ class StepEnded:
         return (
             self.state.value,
             self.at,
-            self.command.replace("\0", "␀"),
+            _without_nul(self.command),
             self.exit_status,
-            json.dumps(self.evidence).replace("\\u0000", "␀"),
-            self.message.replace("\0", "␀"),
+            json.dumps(_without_nul(self.evidence)),
+            _without_nul(self.message),
             self.step_id,
         )
 
@@ -182,8 +193,8 @@ class TargetEnded:
     def values(self) -> tuple[Any, ...]:
         return (
             self.state.value,
-            self.outcome.replace("\0", "␀"),
-            self.detail.replace("\0", "␀"),
+            _without_nul(self.outcome),
+            _without_nul(self.detail),
             self.at,
             self.target_id,
             self.attempt,
@@ -370,6 +381,7 @@ class Journal:
         found: dict[int, bool] = {}
         with transaction.atomic(), connection.cursor() as cursor:
             self._refuse_disowned()
+            _lock_targets(cursor, records)
             for kind in _ORDER:
                 of_kind = [record for record in records if type(record) is kind]
                 if kind is TargetBegun:
@@ -390,3 +402,20 @@ class Journal:
             )
             if cursor.fetchone() is None:
                 raise Disowned
+
+
+def _lock_targets(cursor: CursorWrapper, records: Sequence[Record]) -> None:
+    """Lock the rows of several targets in the order in which everybody does."""
+    numbers = sorted(
+        {
+            record.target_id
+            for record in records
+            if isinstance(record, TargetBegun | StepBegun | TargetEnded)
+        }
+    )
+    if len(numbers) > 1:
+        cursor.execute(
+            "SELECT 1 FROM ele_operation_target WHERE target_id = ANY(%s)"
+            " ORDER BY target_id FOR NO KEY UPDATE",
+            [numbers],
+        )

@@ -9,12 +9,34 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from herds.domain.states import ACTIVE_TARGETS, StepState, TargetState
-from herds.models import OperationJob, OperationStep, OperationTarget, Worker
+from herds.models import Operation, OperationJob, OperationStep, OperationTarget, Worker
 
 from . import dispatch
 
 LOST_AFTER = timedelta(seconds=20)
 """A worker silent for longer is lost: it beats every 2 s (``worker.HEARTBEAT``)."""
+
+
+_SETTLED_AFTER = timedelta(seconds=10)
+"""By then every worker that lives has given a sign of life to a server that began."""
+
+
+def notice_losses() -> int:
+    """Do as ``reap`` for pages and terminals: they notice losses when nobody else does.
+
+    They do not know what was before. After an outage of the metadata every worker
+    looks silent, so nothing is taken from any while their server is young.
+
+    Returns:
+        How many workers were found lost.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_postmaster_start_time() < now() - make_interval(secs => %s)",
+            [_SETTLED_AFTER.total_seconds()],
+        )
+        is_settled = cursor.fetchone() == (True,)
+    return reap() if is_settled else 0
 
 
 def reap() -> int:
@@ -56,10 +78,19 @@ def release(worker: Worker) -> None:
     The caller holds a transaction in which the worker was marked as stopped.
     """
     targets = OperationTarget.objects.filter(worker=worker, state__in=ACTIVE_TARGETS)
+    jobs = OperationJob.objects.filter(worker=worker, is_done=False)
+    operations = sorted(
+        {
+            *targets.values_list("operation_id", flat=True),
+            *jobs.values_list("operation_id", flat=True),
+        }
+    )
+    # An operation is locked before its targets, here as everywhere.
+    locked = Operation.objects.select_for_update().filter(pk__in=operations)
+    list(locked.order_by("pk").values_list("pk"))
     OperationStep.objects.filter(target__in=targets, state=StepState.RUNNING).update(
         state=StepState.INTERRUPTED, finished_at=timezone.now()
     )
-    operations = sorted(set(targets.values_list("operation_id", flat=True)))
     targets.update(
         state=TargetState.INTERRUPTED,
         finished_at=timezone.now(),
@@ -69,8 +100,6 @@ def release(worker: Worker) -> None:
             "this target now is not known; resume looks first and then goes on."
         ),
     )
-    jobs = OperationJob.objects.filter(worker=worker, is_done=False)
-    operations = sorted({*operations, *jobs.values_list("operation_id", flat=True)})
     _finish_in_queue([job.queue_id for job in jobs if job.queue_id])
     jobs.update(is_done=True, worker=None)
     for operation_id in operations:

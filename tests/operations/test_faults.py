@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +17,10 @@ from tests.doubles.engine import ask, ended, outcomes, states
 
 
 @pytest.fixture
-def needs_members(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def needs_members(monkeypatch: pytest.MonkeyPatch) -> None:
     """An action called restart that wants to see the whole herd."""
     action = replace(RESTART, needs_members=True)
     monkeypatch.setitem(registry._ACTIONS, "restart", action)
-    yield
 
 
 @pytest.mark.usefixtures("needs_members")

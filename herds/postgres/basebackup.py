@@ -99,6 +99,7 @@ def base_backup(
         argv,
         ok=None,
         timeout=timeout,
+        stdin=source.password_line(),
         on_output=meter.read,
         cancel=cancel,
         tethered=True,

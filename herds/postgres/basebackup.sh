@@ -1,7 +1,10 @@
 # Runs pg_basebackup so that what an interruption leaves is known for what it is.
-# $1 data directory, $2 major version, $3 words for the marker, then the command.
-export LC_ALL=C
-directory=$1 version=$2 words=$3; shift 3
+# $1 data directory, $2 major version, $3 words for the marker, then the command; the
+# password of its connection is the one line of standard input.
+directory=$1 version=$2 words=$3
+shift 3
+
+read_password
 
 # The lock belongs to the directory: it outlives whoever started this, not the copying.
 exec 9<"$directory" && flock -n 9 || exit 75

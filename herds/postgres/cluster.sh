@@ -48,3 +48,9 @@ need() {
   stopped) ! postmaster || exit 73 ;;
   esac
 }
+
+# Takes a connection's password, which may be empty, from the one line of input.
+read_password() {
+  IFS= read -r PGPASSWORD
+  if [ -n "$PGPASSWORD" ]; then export PGPASSWORD; else unset PGPASSWORD; fi
+}

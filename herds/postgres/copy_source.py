@@ -12,14 +12,9 @@ from herds.domain.probe import Probe
 from herds.errors import PreconditionFailed
 from herds.ssh.shell import Shell
 
-_TIMEOUT = 15.0  # seconds; libpq itself gives up after 5
+from .look import script
 
-_CHECK = """\
-export LC_ALL=C
-IFS= read -r PGPASSWORD
-if [ -n "$PGPASSWORD" ]; then export PGPASSWORD; else unset PGPASSWORD; fi
-exec "$1/psql" -XAtqw -v VERBOSITY=terse -d "$2" -c "$3" </dev/null
-"""
+_TIMEOUT = 15.0  # seconds; libpq itself gives up after 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +42,10 @@ class CopySource:
         alive = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
         told = {"host": self.host, "port": str(self.port), "user": self.user}
         return make_conninfo(**{**alive, **self.options, **told, **more})
+
+    def password_line(self) -> bytes:
+        """Write what the scripts read from standard input."""
+        return f"{self.password}\n".encode()
 
 
 def connection_trouble(target: Shell, source: CopySource, *, bin_directory: str) -> str:
@@ -89,10 +88,13 @@ def ask_source(
         ElephaasError: the target could not be asked.
     """
     done = target.run(
-        ["sh", "-c", _CHECK, "sh", bin_directory, source.conninfo(**parameters), sql],
+        [
+            *("sh", "-c", script("copy_source.sh"), "elephaas", bin_directory),
+            *(source.conninfo(**parameters), sql),
+        ],
         ok=None,
         timeout=_TIMEOUT,
-        stdin=f"{source.password}\n".encode(),
+        stdin=source.password_line(),
     )
     if done.status == 0:
         return done.stdout.strip("\n"), ""

@@ -192,6 +192,7 @@ def estimate(
         ],
         ok=None,
         timeout=timeout,
+        stdin=source.password_line(),
     )
     _judge(target.host, data_directory, done)
     need = _NEED.search(done.stdout)
@@ -248,6 +249,7 @@ def rewind(
         ],
         ok=None,
         timeout=timeout,
+        stdin=source.password_line(),
         on_output=meter.read,
         cancel=cancel,
         tethered=True,

@@ -1,8 +1,10 @@
 # Runs pg_rewind so that a directory whose rewind was interrupted cannot start.
 # $1 data directory, $2 where PostgreSQL's programs are, $3 the configuration file if it
-# lies elsewhere, $4 the source's connection string, $5 words for the marker.
+# lies elsewhere, $4 the source's connection string, $5 words for the marker. The
+# password of that connection is the one line of standard input.
 directory=$1 programs=$2 config=$3 source=$4 words=$5
 
+read_password
 need stopped
 bin=$programs
 exec 9<"$directory" && flock -n 9 || exit 75
@@ -14,8 +16,9 @@ lock=$directory/postmaster.pid
 # While this runs, pg_control is a link to a descriptor that this shell holds. Whatever
 # ends this shell, the link then leads nowhere, and no server starts without pg_control.
 # pg_rewind writes it last, through the link.
-exec 7<>"$control" || exit
-ln -s "/proc/$$/fd/7" "$control.link" && mv -fT -- "$control.link" "$control" || exit
+exec 8<>"$control" || exit
+ln -sfT "/proc/$$/fd/7" "$control.link" && mv -fT -- "$control.link" "$control" || exit
+exec 7<&8 8<&-
 sync -- "$directory/global"
 
 signals=

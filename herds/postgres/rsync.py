@@ -15,16 +15,10 @@ from herds.errors import CommandFailed, ElephaasError, PreconditionFailed
 from herds.ssh.shell import Shell
 
 from . import files
+from .local_files import LOCAL_FILES
 from .look import script
 from .meter import Progress
 from .pull import Synced, pull
-
-LOCAL_FILES = (
-    *("postgresql.conf", "postgresql.auto.conf", "postgresql.base.conf"),
-    *("pg_hba.conf", "pg_ident.conf", "conf.d"),
-    *("server.crt", "server.key", "root.crt", "root.crl"),
-)
-"""What a node has of its own inside the data directory, where it has it."""
 
 _PRIVATE = (files.INCOMPLETE, "log", "pg_log", "pg_wal")
 """Kept on the target whatever it holds; never taken from the source."""

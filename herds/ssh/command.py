@@ -38,15 +38,18 @@ _LONGEST_DRAIN = 10.0
 _CHUNK = 32 * 1024
 
 # The command, with a companion that reads the connection's end of our standard input:
-# nothing ever comes until the connection is gone. The companion is a member of the
-# group that it kills, so the group's number cannot have been given to another.
+# after the $1 bytes of input nothing ever comes until the connection is gone. The
+# companion is a member of the group that it kills, so the group's number cannot have
+# been given to another.
 _TETHER = """\
 exec 3<&0 </dev/null
+input=$(head -c "$1" <&3; echo .)
+shift
 { cat <&3; trap '' TERM; kill -s TERM -- -$$; sleep 5; kill -s KILL -- -$$
 } >/dev/null 2>&1 &
 companion=$!
 exec 3<&-
-"$@"
+printf %s "${input%.}" | "$@"
 status=$?
 kill "$companion"
 exit "$status"
@@ -80,8 +83,8 @@ class RemoteCommand:
         on_output: OnOutput | None = None,
         tethered: bool = False,
     ) -> None:
-        if tethered and stdin is not None:
-            raise ValueError("A tethered command has no standard input of its own.")
+        if tethered and (isinstance(stdin, Feed) or b"\0" in (stdin or b"")):
+            raise ValueError("A tethered command reads nothing but a given text.")
         self.run = secrets.token_hex(8)
         self.line = quoted(argv)
         self.stdout = Capture()
@@ -198,7 +201,7 @@ class RemoteCommand:
     def _marked_line(self) -> bytes:
         line = self.line
         if self._tethered:
-            line = f"sh -c {shlex.quote(_TETHER)} sh {line}"
+            line = f"sh -c {shlex.quote(_TETHER)} sh {len(self._unsent)} {line}"
         elif not self._has_stdin:
             line += " </dev/null"
         marked = f"export {RUN_VARIABLE}={self.run}.$$;exec {line}"
@@ -216,7 +219,8 @@ class RemoteCommand:
                     break
                 self._unsent = self._unsent[sent:]
             if not self._unsent and (self._source is None or self._source.is_over()):
-                channel.shutdown_write()
+                if not self._tethered:
+                    channel.shutdown_write()
                 self._has_stdin = False
         except (OSError, EOFError, paramiko.SSHException):
             # The command stopped reading, or the connection is gone; how it ended

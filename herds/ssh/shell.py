@@ -82,7 +82,7 @@ class Shell(Protocol):
         bound. Without ``stdin`` the command reads nothing; a Feed can be written to
         while it runs. Setting ``cancel`` stops the command's whole process group.
         ``tethered`` is for long work that must not go on without us: the host itself
-        stops it when the connection is gone; it excludes ``stdin``.
+        stops it when the connection is gone; its ``stdin`` is at most a short text.
 
         Raises HostUnreachable, HostKeyUnknown, HostKeyChanged or LoginRefused when
         nothing was run; CommandFailed for a status not in ``ok``; CommandTimedOut and

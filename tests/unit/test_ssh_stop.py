@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from herds.errors import CommandTimedOut, OperationCancelled, OutcomeUnknown
+from herds.ssh.feed import Feed
 from herds.ssh.shell import Shell, Stream
 
 from .ssh_server import LocalSshd, eventually, lives
@@ -185,9 +186,33 @@ def test_a_tethered_command_behaves_as_any_other(shared_shell: Shell) -> None:
     assert done.seconds < 60
 
 
-def test_a_tethered_command_takes_no_input(shared_shell: Shell) -> None:
-    with pytest.raises(ValueError, match="no standard input"):
-        shared_shell.run(["cat"], stdin=b"x", tethered=True)
+def test_a_tethered_command_reads_the_text_it_is_given(shared_shell: Shell) -> None:
+    done = shared_shell.run(
+        ["sh", "-c", "cat; echo over"], stdin=b"it's $a\n\n", tethered=True
+    )
+
+    assert done.stdout == "it's $a\n\nover\n"
+
+
+def test_a_tethered_command_with_input_dies_with_its_connection(
+    shell: Shell, sshd: LocalSshd
+) -> None:
+    watched = Watched(then=sshd.end_sessions)
+
+    with pytest.raises(OutcomeUnknown):
+        shell.run(
+            ["sh", "-c", FAMILY], stdin=b"secret\n", on_output=watched, tethered=True
+        )
+
+    eventually(watched.all_gone, "the tethered processes are gone")
+
+
+@pytest.mark.parametrize("stdin", [Feed(), b"a\0b"])
+def test_a_tethered_command_reads_nothing_that_is_no_text(
+    shared_shell: Shell, stdin: Feed | bytes
+) -> None:
+    with pytest.raises(ValueError, match="nothing but a given text"):
+        shared_shell.run(["cat"], stdin=stdin, tethered=True)
 
 
 def test_a_host_that_hangs_is_given_up_at_the_deadline(

@@ -43,7 +43,8 @@ from herds.services.target import Member, Target
 from herds.services.toolbox import Toolbox
 
 from . import dispatch, registry
-from .journal import Disowned, Journal, TargetEnded
+from .journal import Disowned, Journal
+from .records import TargetEnded
 from .story import Dropped, Story
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from herds.errors import (
 from herds.postgres.cluster import Acted
 from herds.services.steps import Step
 
-from .journal import (
-    Journal,
+from .journal import Journal
+from .records import (
     OutputPrinted,
     Record,
     StepBegun,

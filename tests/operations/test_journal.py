@@ -14,9 +14,8 @@ from django.db import DataError
 from herds.domain.cluster import Observation
 from herds.domain.states import StepState
 from herds.models import Herd, Operation, OperationOutput, OperationStep
-from herds.operations.journal import (
-    Disowned,
-    Journal,
+from herds.operations.journal import Disowned, Journal
+from herds.operations.records import (
     OutputPrinted,
     StepBegun,
     StepEnded,

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from herds.models import Herd, Operation, OperationTarget, Worker
 from herds.operations import reaper, requests
-from herds.operations.journal import Journal, TargetBegun
+from herds.operations.journal import Journal
+from herds.operations.records import TargetBegun
 from tests import factories
 from tests.doubles.engine import ANNA, ask, refreshed, states, until
 

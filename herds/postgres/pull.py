@@ -25,6 +25,8 @@ _OPTIONS = (
     "--delete-before",
     "--delete-excluded",
     "--numeric-ids",
+    # Else rsync makes its pipes such that cat, unlike ssh, cannot wait on them.
+    "--blocking-io",
     # Blocks change within files of up to a gigabyte: send the blocks, in place.
     "--inplace",
     "--no-whole-file",

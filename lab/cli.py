@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
-from lab import access, clusters, demo_cli, prerequisites
+from lab import access, clusters, demo_cli, majors, prerequisites
 from lab.errors import LabError
 from lab.lab import DOMAIN, Lab
 from lab.layout import (
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     shown = _add(commands, "status", _status, "say what is up and who is primary")
     shown.add_argument("--json", action="store_true", help="as one JSON object")
     _add(commands, "list", _list, "say which labs there are")
+    _add(commands, "majors", _majors, "install the majors of PostgreSQL, and list them")
     _add_running(commands)
     _add_breaking(commands)
     _add_demo(commands)
@@ -93,7 +94,7 @@ def _add_up(commands: Commands) -> None:
         "--herds",
         metavar="JSON",
         help="the herds: a JSON list, or a file with one; each has name and members, "
-        "and can have environment, port, data_root and packaging",
+        "and can have environment, port, data_root, packaging and version",
     )
     up.add_argument("--per-host", type=int, metavar="K", help="instances on every host")
     up.add_argument(
@@ -111,7 +112,11 @@ def _add_up(commands: Commands) -> None:
         help=f"how a herd's clusters are kept: {' or '.join(get_args(Packaging))}",
     )
     up.add_argument("--domain", default=DOMAIN, help="DNS zone (default: %(default)s)")
-    up.add_argument("--postgres", metavar="VERSION", help="major version (newest)")
+    up.add_argument(
+        "--postgres",
+        metavar="VERSION",
+        help="major version of herds that name none (Debian's newest)",
+    )
 
 
 def _add_running(commands: Commands) -> None:
@@ -230,6 +235,14 @@ def _list(_chosen: argparse.Namespace) -> int:
         print(
             lab.describe().splitlines()[0] if lab.exists() else f"Lab {name}, in parts"
         )
+    return 0
+
+
+def _majors(_chosen: argparse.Namespace) -> int:
+    try:
+        majors.install(_say)
+    finally:
+        print(majors.describe())
     return 0
 
 

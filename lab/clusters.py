@@ -6,11 +6,11 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from lab import identity
+from lab import identity, majors
 from lab.accounts import account
 from lab.errors import LabError
 from lab.files import directory, write
-from lab.layout import HerdSpec
+from lab.layout import DATA_PARENTS, HerdSpec
 from lab.prerequisites import POSTGRES_ROOT, SEARCH_PATH
 from lab.state import LabState
 
@@ -52,6 +52,15 @@ log_timezone = 'Etc/UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
 """
 
+# As those packages have it: the log is kept by the server, in the data directory.
+_RHEL = """\
+logging_collector = on
+log_filename = 'postgresql-%a.log'
+log_rotation_age = 1d
+log_rotation_size = 0
+log_truncate_on_rotation = on
+"""
+
 _HBA = """\
 local all         postgres         peer
 local all         all              peer
@@ -61,9 +70,11 @@ host  replication all  samenet     scram-sha-256
 """
 
 
-def program(version: str, name: str) -> str:
-    """Return the path of a server program of a major version."""
-    return str(POSTGRES_ROOT / version / "bin" / name)
+def program(herd: HerdSpec, name: str) -> str:
+    """Return the path of a server program on the hosts of a herd."""
+    if herd.packaging == "rhel":
+        return f"/usr/pgsql-{herd.version}/bin/{name}"
+    return str(POSTGRES_ROOT / herd.version / "bin" / name)
 
 
 def _as_postgres(argv: list[str], text: str = "") -> str:
@@ -91,27 +102,29 @@ def new_password() -> str:
     return secrets.token_hex(16)
 
 
-def make_template(state: LabState, password: str) -> Path:
+def make_template(state: LabState, version: str, password: str) -> Path:
     """Run initdb once and add the replication role; return the cold data directory."""
-    template = directory(state.directory / "template", mode=0o700, owner=OWNER)
-    initdb = [program(state.postgres, "initdb"), "--pgdata", str(template)]
+    template = directory(
+        state.directory / f"template-{version}", mode=0o700, owner=OWNER
+    )
+    initdb = [majors.program(version, "initdb"), "--pgdata", str(template)]
     # Small segments halve a member's size, which is what limits a big lab.
     initdb += ["--no-sync", "--wal-segsize=1", "--encoding=UTF8", "--locale=C.UTF-8"]
     _as_postgres([*initdb, "--data-checksums", "--auth=peer", "--no-instructions"])
     # A standby refuses limits below those its primary last ran with.
     write(template / "postgresql.conf", _SMALL, mode=0o600, owner=OWNER)
-    single = [program(state.postgres, "postgres"), "--single", "-D", str(template)]
+    single = [majors.program(version, "postgres"), "--single", "-D", str(template)]
     sql = _ROLE_SQL.format(user=REPLICATION_USER, password=password)
     _as_postgres([*single, "postgres"], sql)
     for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "postmaster.opts"):
         (template / name).unlink(missing_ok=True)
-    _drop_spare_wal(state, template)
+    _drop_spare_wal(version, template)
     return template
 
 
-def _drop_spare_wal(state: LabState, template: Path) -> None:
+def _drop_spare_wal(version: str, template: Path) -> None:
     """Delete the segments that were made in advance: a quarter of the template."""
-    shown = _as_postgres([program(state.postgres, "pg_controldata"), str(template)])
+    shown = _as_postgres([majors.program(version, "pg_controldata"), str(template)])
     needed = re.search(r"REDO WAL file: +(\w+)", shown)
     if needed is None:
         raise LabError(f"pg_controldata names no WAL file:\n{shown}")
@@ -127,8 +140,10 @@ def write_member(
 
     A copy of a cleanly stopped cluster with standby.signal is a valid standby.
     """
-    data = _on_disk(state, host, herd.data_root)
-    _make_parents(data.parent, state.disk(host) / "postgresql")
+    parent = DATA_PARENTS[herd.packaging]
+    disk = disk_of(state, host, parent)
+    data = disk / herd.data_root.removeprefix(parent)
+    _make_parents(data.parent, disk)
     subprocess.run(["cp", "-a", "-T", str(template), str(data)], check=True)
     identity.stamp(data, identifier)
     if host != herd.members[0]:
@@ -139,10 +154,9 @@ def write_member(
         _write_plain(state, herd, host, data)
 
 
-def _on_disk(state: LabState, host: str, path: str) -> Path:
-    return (
-        state.disk(host) / "postgresql" / Path(path).relative_to("/var/lib/postgresql")
-    )
+def disk_of(state: LabState, host: str, parent: str) -> Path:
+    """Return where the machine keeps one of a host's DATA_PARENTS."""
+    return state.disk(host) / Path(parent).name
 
 
 def _make_parents(path: Path, stop: Path) -> None:
@@ -170,7 +184,7 @@ def primary_conninfo(state: LabState, herd: HerdSpec, host: str) -> str:
 
 def _write_debian(state: LabState, herd: HerdSpec, host: str) -> None:
     """Write what pg_createcluster would have, so that Debian's tools see a cluster."""
-    version = state.postgres
+    version = herd.version
     folder = directory(
         state.disk(host) / "etc/postgresql" / version / herd.name, owner=OWNER
     )
@@ -204,6 +218,8 @@ def _write_debian(state: LabState, herd: HerdSpec, host: str) -> None:
 def _write_plain(state: LabState, herd: HerdSpec, host: str, data: Path) -> None:
     """Keep everything in the data directory, and start it from rc.local at boot."""
     text = f"cluster_name = {quote(herd.name)}\nport = {herd.port}\n{_SMALL}"
+    if herd.packaging == "rhel":
+        text += _RHEL
     for name, content in {
         "postgresql.conf": text,
         "postgresql.auto.conf": _replication(state, herd, host),
@@ -213,7 +229,7 @@ def _write_plain(state: LabState, herd: HerdSpec, host: str, data: Path) -> None
         write(data / name, content, mode=0o600, owner=OWNER)
     script = state.disk(host) / "etc/rc.local"
     lines = script.read_text() if script.exists() else "#!/bin/sh\n"
-    command = [program(state.postgres, "pg_ctl"), "start", "--no-wait", "--silent"]
+    command = [program(herd, "pg_ctl"), "start", "--no-wait", "--silent"]
     command += ["--pgdata", herd.data_root]
     command += ["--log", f"/var/log/postgresql/{herd.name}.log"]
     lines += f"runuser -u {OWNER} -- {shlex.join(command)}\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import clusters, nameserver, sshd
 from lab.files import directory, write
-from lab.layout import CONTROL, DNS
+from lab.layout import CONTROL, DATA_PARENTS, DNS
 from lab.state import LabState
 
 PEER_KEY = "peer_ed25519"
@@ -23,6 +23,8 @@ def make_all(state: LabState) -> None:
     password = _make_keys(state)
     for host in state.hosts:
         _make_host(state, host)
+    for parent in DATA_PARENTS.values():
+        directory(state.mount_points / Path(parent).name)
     host_keys = {host: sshd.make_host_key(state, host) for host in state.hosts}
     _make_shared_etc(state, sshd.known_hosts(state, host_keys))
     nameserver.write_disk(state, state.keys / nameserver.KEY_FILE)
@@ -89,7 +91,8 @@ def _make_host(state: LabState, host: str) -> None:
     directory(disk / "log", mode=0o1775, owner=clusters.OWNER)
     if host == DNS:
         return
-    directory(disk / "postgresql", owner=clusters.OWNER)
+    for parent in DATA_PARENTS.values():
+        directory(clusters.disk_of(state, host, parent), owner=clusters.OWNER)
 
 
 def _make_postgres_home(state: LabState, host: str, password: str) -> None:
@@ -103,12 +106,16 @@ def _make_postgres_home(state: LabState, host: str, password: str) -> None:
 
 
 def _make_clusters(state: LabState, password: str) -> None:
-    template = clusters.make_template(state, password)
+    versions = {herd.version for herd in state.herds.values()}
+    templates = {
+        version: clusters.make_template(state, version, password)
+        for version in sorted(versions)
+    }
     # PostgreSQL's own identifiers are 63 bits wide in practice.
     identifiers = {herd: secrets.randbits(63) for herd in state.herds}
     with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
         copies = [
-            pool.submit(_copy_herds, state, template, identifiers, host)
+            pool.submit(_copy_herds, state, templates, identifiers, host)
             for host in state.database_hosts
         ]
         for copy in copies:
@@ -116,7 +123,8 @@ def _make_clusters(state: LabState, password: str) -> None:
 
 
 def _copy_herds(
-    state: LabState, template: Path, identifiers: dict[str, int], host: str
+    state: LabState, templates: dict[str, Path], identifiers: dict[str, int], host: str
 ) -> None:
     for herd in state.herds_on(host):
+        template = templates[herd.version]
         clusters.write_member(state, template, herd, identifiers[herd.name], host)

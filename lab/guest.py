@@ -10,9 +10,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from lab import syscalls
+from lab import majors, syscalls
 from lab.accounts import account
-from lab.layout import CONTROL, DNS
+from lab.layout import CONTROL, DATA_PARENTS, DNS, HerdSpec
 from lab.processes import MARKER, TITLE
 from lab.state import LabState
 
@@ -66,8 +66,10 @@ def _mount_own_view(state: LabState, host: str) -> None:
         f"workdir={disk}/etc-work",
     )
     strict = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    if host not in (CONTROL, DNS):
+        _lay_majors_over(state, host)
     if host != CONTROL:
-        writable += _bind_own_directories(disk, host)
+        writable += _bind_own_directories(state, host)
         for target, mode in (("/run", "755"), ("/dev/shm", "1777")):
             options = f"mode={mode}"
             syscalls.mount("tmpfs", target, "tmpfs", syscalls.MS_NOSUID, options)
@@ -82,14 +84,32 @@ def _mount_own_view(state: LabState, host: str) -> None:
     syscalls.mount("sysfs", "/sys", "sysfs", strict | syscalls.MS_RDONLY)
 
 
-def _bind_own_directories(disk: Path, host: str) -> list[str]:
+def _lay_majors_over(state: LabState, host: str) -> None:
+    """Let the host have what its herds need and the machine lacks, to read."""
+    herds = state.kinds_on(host)
+    over = {"/usr": majors.layers(herds)}
+    if _data_parents(herds) - {DATA_PARENTS["debian"]}:
+        over["/var/lib"] = [state.mount_points]
+    for target, layers in over.items():
+        if layers:
+            options = f"lowerdir={':'.join(map(str, layers))}:{target}"
+            read_only = syscalls.MS_RDONLY
+            syscalls.mount("overlay", target, "overlay", read_only, options)
+
+
+def _data_parents(herds: list[HerdSpec]) -> set[str]:
+    return {DATA_PARENTS[herd.packaging] for herd in herds} | {DATA_PARENTS["debian"]}
+
+
+def _bind_own_directories(state: LabState, host: str) -> list[str]:
     targets = {"tmp": "/tmp", "log": "/var/log/postgresql"}
     if host == DNS:
         targets |= {"bind": "/var/lib/bind", "bind-cache": "/var/cache/bind"}
     else:
-        targets["postgresql"] = "/var/lib/postgresql"
+        for parent in _data_parents(state.kinds_on(host)):
+            targets[Path(parent).name] = parent
     for name, target in targets.items():
-        syscalls.mount(str(disk / name), target, flags=syscalls.MS_BIND)
+        syscalls.mount(str(state.disk(host) / name), target, flags=syscalls.MS_BIND)
     return list(targets.values())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lab import (
     access,
     disks,
+    majors,
     nameserver,
     network,
     prerequisites,
@@ -115,14 +116,15 @@ class Lab:
     ) -> bool:
         """Bring the lab up and return when every standby streams.
 
-        ``postgres`` is an installed major version, the newest by default. Returns
-        False when the lab was up already; it is then left as it is. What an earlier,
-        interrupted attempt left behind is taken down first.
+        ``postgres`` is the major version of herds that name none, Debian's newest by
+        default. Returns False when the lab was up already; it is then left as it is.
+        What an earlier, interrupted attempt left behind is taken down first.
         """
         prerequisites.require()
         version = prerequisites.choose_postgres(postgres)
-        layout = layout or default_layout(12, version)
+        layout = (layout or default_layout(12, version)).with_version(version)
         layout.check()
+        majors.require(layout.herds)
         with locked(self.name, create=True) as directory:
             if self.exists():
                 return False

@@ -9,8 +9,12 @@ from typing import Any, Literal, cast, get_args
 
 from lab.errors import LabError
 
-Packaging = Literal["debian", "plain"]
-"""``debian``: /etc/postgresql and pg_ctlcluster; ``plain``: only a data directory."""
+Packaging = Literal["debian", "plain", "rhel"]
+"""How a herd's clusters are kept.
+
+``debian``: /etc/postgresql and pg_ctlcluster; ``plain``: only a data directory;
+``rhel``: the same, with the programs in /usr/pgsql-N and the data in /var/lib/pgsql/N.
+"""
 
 CONTROL = "control"
 DNS = "dns"
@@ -18,7 +22,12 @@ FIRST_PORT = 5432
 HERD_SIZE = 3
 MAXIMUM_HOSTS = 2000
 ENVIRONMENTS = ("prod", "stage", "dev")
-DATA_PARENT = "/var/lib/postgresql/"
+DATA_PARENTS: Mapping[Packaging, str] = {
+    "debian": "/var/lib/postgresql/",
+    "plain": "/var/lib/postgresql/",
+    "rhel": "/var/lib/pgsql/",
+}
+"""The directories of a host that are its own and outlive it, and hold data."""
 HERD_NAMES = (
     *("trade", "quote", "ledger", "billing", "orders", "reports", "search", "mail"),
     *("stock", "claims", "audit", "events", "catalog", "credit", "risk", "archive"),
@@ -28,7 +37,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 
 @dataclass(frozen=True, slots=True)
 class HerdSpec:
-    """A herd as asked for; its first member starts as the primary."""
+    """A herd as asked for; its first member starts as the primary.
+
+    ``version`` is a major; until a lab is planned it may be empty for the lab's own.
+    """
 
     name: str
     environment: str
@@ -36,6 +48,7 @@ class HerdSpec:
     members: tuple[str, ...]
     data_root: str
     packaging: Packaging = "debian"
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +58,23 @@ class Layout:
     hosts: tuple[str, ...]
     herds: tuple[HerdSpec, ...]
 
+    def with_version(self, version: str) -> "Layout":
+        """Return the same layout, with a major for the herds that name none."""
+        herds = (replace(herd, version=herd.version or version) for herd in self.herds)
+        return Layout(self.hosts, tuple(herds))
+
     def check(self) -> None:
         """Raise LabError when the herds do not fit on the hosts."""
         if len({herd.name for herd in self.herds}) < len(self.herds):
             raise LabError("Two herds have the same name.")
-        ports: set[tuple[str, int]] = set()
+        taken: set[tuple[str, str]] = set()
         for herd in self.herds:
             _check_herd(herd, self.hosts)
             for member in herd.members:
-                if (member, herd.port) in ports:
-                    raise LabError(f"Two herds on {member} have port {herd.port}.")
-                ports.add((member, herd.port))
+                for what in (f"port {herd.port}", f"data root {herd.data_root}"):
+                    if (member, what) in taken:
+                        raise LabError(f"Two herds on {member} have {what}.")
+                    taken.add((member, what))
 
 
 def _check_herd(herd: HerdSpec, hosts: tuple[str, ...]) -> None:
@@ -71,10 +90,10 @@ def _check_herd(herd: HerdSpec, hosts: tuple[str, ...]) -> None:
     for member in herd.members:
         if member not in hosts:
             raise LabError(f"Herd {herd.name} wants host {member}, which is not there.")
-    root = herd.data_root
-    if not root.startswith(DATA_PARENT) or ".." in root.split("/") or "\n" in root:
+    root, parent = herd.data_root, DATA_PARENTS[herd.packaging]
+    if not root.startswith(parent) or ".." in root.split("/") or "\n" in root:
         # Only this directory is the host's own; the rest of the tree is the machine's.
-        raise LabError(f"Herd {herd.name}: its data root is not below {DATA_PARENT}.")
+        raise LabError(f"Herd {herd.name}: its data root is not below {parent}.")
 
 
 def host_names(count: int) -> tuple[str, ...]:
@@ -85,9 +104,10 @@ def host_names(count: int) -> tuple[str, ...]:
     return tuple(f"ele{number:0{width}d}" for number in range(1, count + 1))
 
 
-def default_data_root(name: str, version: str) -> str:
-    """Return the data directory Debian gives a cluster called ``name``."""
-    return f"{DATA_PARENT}{version}/{name}"
+def default_data_root(name: str, version: str, packaging: Packaging = "debian") -> str:
+    """Return the data directory a packaging gives a cluster called ``name``."""
+    last = "data" if packaging == "rhel" else name
+    return f"{DATA_PARENTS[packaging]}{version}/{last}"
 
 
 def default_layout(count: int, version: str, per_host: int | None = None) -> Layout:
@@ -105,7 +125,9 @@ def default_layout(count: int, version: str, per_host: int | None = None) -> Lay
             name = next(names)
             port = FIRST_PORT + len(herds)
             root = default_data_root(name, version)
-            herds.append(HerdSpec(name, environment, port, group, root))
+            herds.append(
+                HerdSpec(name, environment, port, group, root, version=version)
+            )
     return Layout(hosts, tuple(herds))
 
 
@@ -150,8 +172,9 @@ def layout_from_json(text: str, count: int, version: str) -> Layout:
     """Return the layout that a JSON list of herds describes.
 
     Each herd is an object with ``name`` and ``members``, and optionally
-    ``environment`` (prod), ``port`` (5432 and up), ``data_root`` and ``packaging``.
-    Raises LabError naming what does not fit.
+    ``environment`` (prod), ``port`` (5432 and up), ``data_root``, ``packaging`` and
+    ``version``, a major, for which the argument stands in. Raises LabError naming what
+    does not fit.
     """
     try:
         entries = json.loads(text)
@@ -164,7 +187,9 @@ def layout_from_json(text: str, count: int, version: str) -> Layout:
 
 
 def _herd(entry: Any, index: int, version: str) -> HerdSpec:
-    allowed = {"name", "members", "environment", "port", "data_root", "packaging"}
+    allowed = {"name", "members", "environment", "port", "data_root", "packaging"} | {
+        "version"
+    }
     if not isinstance(entry, dict) or not {"name", "members"} <= set(entry) <= allowed:
         raise LabError(
             f"Herd number {index + 1} needs name and members, and may have only: "
@@ -172,13 +197,17 @@ def _herd(entry: Any, index: int, version: str) -> HerdSpec:
             + "."
         )
     name = str(entry["name"])
+    version = str(entry.get("version", version))
+    packaging = _packaging(entry.get("packaging", "debian"))
+    root = default_data_root(name, version, packaging)
     return HerdSpec(
         name=name,
         environment=str(entry.get("environment", ENVIRONMENTS[0])),
         port=int(entry.get("port", FIRST_PORT + index)),
         members=tuple(entry["members"]),
-        data_root=str(entry.get("data_root", default_data_root(name, version))),
-        packaging=_packaging(entry.get("packaging", "debian")),
+        data_root=str(entry.get("data_root", root)),
+        packaging=packaging,
+        version=version,
     )
 
 
@@ -186,7 +215,7 @@ def _packaging(word: str) -> Packaging:
     for packaging in get_args(Packaging):
         if word == packaging:
             return cast(Packaging, packaging)
-    raise LabError(f"Packaging is debian or plain, not {word!r}.")
+    raise LabError(f"Packaging is debian, plain or rhel, not {word!r}.")
 
 
 def adjust(
@@ -200,11 +229,15 @@ def adjust(
         if name not in known:
             raise LabError(f"There is no herd {name}; there are {sorted(known)}.")
     herds = tuple(
-        replace(
-            herd,
-            data_root=data_roots.get(herd.name, herd.data_root),
-            packaging=_packaging(packagings.get(herd.name, herd.packaging)),
-        )
+        _adjusted(herd, data_roots.get(herd.name), packagings.get(herd.name))
         for herd in layout.herds
     )
     return Layout(layout.hosts, herds)
+
+
+def _adjusted(herd: HerdSpec, data_root: str | None, word: str | None) -> HerdSpec:
+    packaging = _packaging(word or herd.packaging)
+    root = herd.data_root
+    if not root.startswith(DATA_PARENTS[packaging]):
+        root = default_data_root(herd.name, herd.version, packaging)
+    return replace(herd, data_root=data_root or root, packaging=packaging)

@@ -114,6 +114,10 @@ class LabState:
         """Return the herds that have a member on ``host``."""
         return [herd for herd in self.herds.values() if host in herd.members]
 
+    def kinds_on(self, host: str) -> list[HerdSpec]:
+        """Return the herds whose needs a host serves: all of them on an empty one."""
+        return self.herds_on(host) or list(self.herds.values())
+
     def vhost(self, herd: str) -> str:
         """Return the DNS name that points at the herd's primary."""
         return f"{herd}.{self.domain}"
@@ -125,6 +129,11 @@ class LabState:
     def disk(self, host: str) -> Path:
         """Return the directory that holds everything of a host that outlives it."""
         return self.directory / "hosts" / host
+
+    @property
+    def mount_points(self) -> Path:
+        """The layer that adds directories to /var/lib, for hosts unlike Debian's."""
+        return self.directory / "var-lib"
 
     @property
     def keys(self) -> Path:

@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if packages:
             install_packages(packages)
         make_environment(tests=chosen.tests or chosen.bench)
+        if chosen.tests:
+            install_majors()
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -212,6 +214,21 @@ def make_environment(*, tests: bool) -> None:
         check=True,
     )
     _stamp(wanted).write_text(_digest(wanted))
+
+
+def install_majors() -> None:
+    """Install the majors of PostgreSQL that Debian lacks, for the tests on them.
+
+    Where they cannot be had it is said, and nothing else stops: those tests are
+    skipped then, with the same reason.
+    """
+    from lab import majors
+    from lab.errors import LabError
+
+    try:
+        majors.install(print, ENVIRONMENT / "bin" / "python")
+    except LabError as error:
+        print(f"Tests on other majors of PostgreSQL cannot run. {error}", flush=True)
 
 
 def _works(python: Path) -> bool:

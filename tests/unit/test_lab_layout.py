@@ -9,6 +9,7 @@ import pytest
 from lab.errors import LabError
 from lab.layout import (
     ENVIRONMENTS,
+    HerdSpec,
     Layout,
     adjust,
     default_layout,
@@ -109,6 +110,44 @@ def test_herds_are_read_from_json() -> None:
 def test_what_cannot_work_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(LabError, match=reason):
         layout_from_json(text, 2, "15").check()
+
+
+def test_a_herd_has_the_major_and_the_packaging_it_names() -> None:
+    text = """[
+        {"name": "a", "members": ["ele01"], "version": 18},
+        {"name": "b", "members": ["ele01"], "version": "17", "packaging": "rhel"}
+    ]"""
+    layout = layout_from_json(text, 1, "15")
+    layout.check()
+    assert [herd.version for herd in layout.herds] == ["18", "17"]
+    assert [herd.data_root for herd in layout.herds] == [
+        "/var/lib/postgresql/18/a",
+        "/var/lib/pgsql/17/data",
+    ]
+
+
+def test_a_herd_without_a_major_gets_the_labs() -> None:
+    herds = (
+        HerdSpec("a", "prod", 5432, ("ele01",), "/var/lib/postgresql/a"),
+        HerdSpec("b", "prod", 5433, ("ele01",), "/var/lib/postgresql/b", version="14"),
+    )
+    layout = Layout(("ele01",), herds).with_version("16")
+    assert [herd.version for herd in layout.herds] == ["16", "14"]
+
+
+def test_a_herd_packaged_anew_moves_to_where_that_keeps_data() -> None:
+    layout = default_layout(3, "15")
+    moved = adjust(layout, {}, {"trade": "rhel"}).herds[0]
+    kept = adjust(layout, {}, {"trade": "plain"}).herds[0]
+    assert moved.data_root == "/var/lib/pgsql/15/data"
+    assert kept.data_root == "/var/lib/postgresql/15/trade"
+
+
+def test_two_herds_of_a_host_cannot_share_a_data_root() -> None:
+    herd = '{"name": "%s", "members": ["ele01"], "packaging": "rhel"}'
+    layout = layout_from_json(f"[{herd % 'a'}, {herd % 'b'}]", 1, "17")
+    with pytest.raises(LabError, match=r"ele01 have data root /var/lib/pgsql/17/data"):
+        layout.check()
 
 
 def test_a_data_root_cannot_climb_out_of_its_place() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from herds.errors import PreconditionFailed
 from herds.services.actions import Action
+from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
 from herds.services.reload import RELOAD
@@ -12,7 +13,8 @@ from herds.services.start import START
 from herds.services.stop import STOP
 
 _ACTIONS: dict[str, Action] = {
-    action.name: action for action in (START, STOP, RESTART, RELOAD, REBUILD, REFRESH)
+    action.name: action
+    for action in (START, STOP, RESTART, RELOAD, PROMOTE, REBUILD, REFRESH)
 }
 
 

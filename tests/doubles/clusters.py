@@ -43,6 +43,8 @@ class SimulatedCluster:
     activity: Activity | None = None
     prints: str | None = None
     pid: int = 4711
+    timeline: int = 1
+    position: Lsn = field(default=Lsn(0x3000000))
     _loaded: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -72,7 +74,7 @@ class SimulatedCluster:
             started_at=self.started_at,
             answers=True,
             in_recovery=self.in_recovery,
-            position=Lsn.parse("0/3000000"),
+            position=self.position,
             loaded_at=self._loaded,
             facts={"loaded_ago": (now - self._loaded).total_seconds()},
         )
@@ -97,6 +99,16 @@ class SimulatedCluster:
             seen=self._seen(),
         )
 
+    def psql(self, text: str, *, words: str = "psql", **options: Any) -> str:
+        """Answer the questions that verbs ask, known by what they are called."""
+        if self.unreachable is not None:
+            raise self.unreachable
+        self.before(self, words)
+        if words == "ask for timeline and position":
+            return f"{self.timeline}|{self.position}"
+        self.log.append((self.host, words))
+        return ""
+
     def _obey(self, name: str) -> None:
         now = datetime.now(UTC)
         if name == "stop":
@@ -107,6 +119,8 @@ class SimulatedCluster:
             self.running, self.activity, self._loaded = True, None, now
         elif name == "reload":
             self._loaded = now
+        elif name == "promote":
+            self.in_recovery, self.timeline = False, self.timeline + 1
 
 
 class SimulatedFleet:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from herds.operations import requests
 from herds.operations.requests import Requester
 from herds.selectors.operations import workers_alive
 from lab import HerdSpec, Lab, LabError, Layout
+from lab.clusters import program
 from lab.control import start
 from tests.lab.metadata import MetadataServer
 
@@ -227,14 +228,22 @@ class Product:
         finally:
             worker.stop()
 
-    def operate(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``manage.py operate`` on the control host."""
+    def operate(
+        self, *arguments: str, terminal: int | None = None
+    ) -> subprocess.Popen[str]:
+        """Start ``manage.py operate`` on the control host, in pipes or at a terminal.
+
+        ``terminal`` is the descriptor of one, which becomes the controlling terminal.
+        """
         argv = [sys.executable, "manage.py", "operate", *arguments]
+        command = self._command("control", argv, self.settings())
+        if terminal is not None:
+            command = ["setsid", "--ctty", "--wait", *command]
         return subprocess.Popen(
-            self._command("control", argv, self.settings()),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
         )
 
@@ -339,7 +348,7 @@ class Product:
         """Give the path of a herd's postgresql.conf on its hosts."""
         spec = self.spec(herd)
         if spec.packaging == "debian":
-            return f"/etc/postgresql/{self.lab.state.postgres}/{herd}/postgresql.conf"
+            return f"/etc/postgresql/{spec.version}/{herd}/postgresql.conf"
         return f"{spec.data_root}/postgresql.conf"
 
     @contextlib.contextmanager
@@ -368,8 +377,8 @@ class Product:
             self._register()
 
     def _pg_ctl(self, herd: str) -> list[str]:
-        program = f"/usr/lib/postgresql/{self.lab.state.postgres}/bin/pg_ctl"
-        return [program, "-D", self.spec(herd).data_root]
+        spec = self.spec(herd)
+        return [program(spec, "pg_ctl"), "-D", spec.data_root]
 
     def _register(self) -> None:
         """Enter the herds as they are, or set their rows right again."""
@@ -403,7 +412,7 @@ class Product:
                     defaults={
                         "master": primary,
                         "is_online": True,
-                        "version": self.lab.state.postgres,
+                        "version": spec.version,
                         "unreachable_since": None,
                         "unreachable_why": "",
                     },
@@ -447,20 +456,28 @@ def said(operation: Operation) -> str:
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 90.0) -> tuple[int, str]:
-    """Wait for a terminal's command; give its exit status and standard output."""
+@dataclass(frozen=True)
+class Shown:
+    """What a command of the terminal showed: exit status, and both of its outputs."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Everything on standard output, which has to be one JSON document."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 90.0) -> Shown:
+    """Wait until a command of the terminal has ended."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         out, err = process.communicate()
         raise AssertionError(f"the command did not end: {out}\n{err}") from None
     assert "Traceback" not in err, err
-    return process.returncode, out
-
-
-def as_json(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
-    """Wait for a terminal's command with --json; give its exit status and answer."""
-    status, out = finish(process)
-    answer: dict[str, Any] = json.loads(out)
-    return status, answer
+    return Shown(process.returncode, out, err)

@@ -34,6 +34,7 @@ def command(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_status_has_the_promised_shape(lab: Lab) -> None:
+    version = lab.sql("trade", "ele01", "show server_version").split()[0]
     seen = json.loads(command(lab, "status", "--json").stdout)
     assert list(seen) == ["control", "dns", "domain", "hosts", "herds"]
     assert (seen["control"], seen["dns"], seen["domain"]) == (
@@ -51,8 +52,10 @@ def test_status_has_the_promised_shape(lab: Lab) -> None:
         "vhost": "trade.lab.test",
         "port": 5432,
         "data_root": "/var/lib/postgresql/15/trade",
+        "packaging": "debian",
         "members": ["ele01", "ele02", "ele03"],
         "primary": "ele01",
+        "versions": dict.fromkeys(["ele01", "ele02", "ele03"], version),
     }
 
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes.util
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -44,6 +46,43 @@ SERVICES = {
 }
 
 FONT = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A Debian package that is needed beside those of the lab."""
+
+    package: str
+    purpose: str
+    is_there: Callable[[], object]
+
+
+def _program(package: str, name: str, purpose: str) -> Extra:
+    return Extra(package, purpose, lambda: shutil.which(name))
+
+
+FOR_ALL = (
+    # Debian leaves this part out of python3; without it an environment has no pip.
+    Extra(
+        "python3-venv",
+        "Python packages get a place of their own",
+        lambda: importlib.util.find_spec("ensurepip"),
+    ),
+)
+FOR_TESTS = (
+    _program("chromium", "chromium", "the tests look at the pages"),
+    Extra("fonts-dejavu-core", "pages are drawn with letters", FONT.exists),
+    Extra(
+        "libatomic1",
+        "the driver of the browser is built on it",
+        lambda: ctypes.util.find_library("atomic"),
+    ),
+    _program("busybox", "busybox", "the tests try another shell"),
+)
+FOR_BENCH = (
+    _program("pssh", "parallel-ssh", "the benchmark compares with it"),
+    _program("ansible-core", "ansible", "the benchmark compares with it"),
+)
 
 
 class SetupError(Exception):
@@ -112,27 +151,10 @@ def missing_packages(*, tests: bool, bench: bool) -> dict[str, str]:
         bench: look for those of the benchmark too.
     """
     from lab import prerequisites
-    from lab.prerequisites import Need
 
-    wanted = []
-    if tests:
-        wanted += [
-            Need("chromium", ("chromium",), "the tests look at the pages"),
-            Need("busybox", ("busybox",), "the tests try another shell"),
-        ]
-    if bench:
-        wanted += [
-            Need("pssh", ("parallel-ssh",), "the benchmark compares with it"),
-            Need("ansible-core", ("ansible",), "the benchmark compares with it"),
-        ]
-    needs = prerequisites.missing()
-    needs += [need for need in wanted if not need.is_met()]
-    # Debian leaves this part out of python3; without it a new environment has no pip.
-    if importlib.util.find_spec("ensurepip") is None:
-        needs.append(Need("python3-venv", (), "Python packages get their own place"))
-    if tests and not FONT.exists():
-        needs.append(Need("fonts-dejavu-core", (), "pages are drawn with letters"))
-    return {need.package: need.purpose for need in needs}
+    extras = [*FOR_ALL, *(FOR_TESTS if tests else ()), *(FOR_BENCH if bench else ())]
+    lacking = [extra for extra in extras if not extra.is_there()]
+    return {need.package: need.purpose for need in [*prerequisites.missing(), *lacking]}
 
 
 def install_packages(packages: dict[str, str]) -> None:

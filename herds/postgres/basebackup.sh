@@ -7,7 +7,7 @@ shift 3
 read_password
 
 # The lock belongs to the directory: it outlives whoever started this, not the copying.
-exec 9<"$directory" && flock -n 9 || exit 75
+exec 9<"$directory" && flock -n -E 75 9 || exit
 
 "$@" &
 copying=$!

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 from herds.errors import CommandFailed, PreconditionFailed
 from herds.ssh.relay import Relay
-from herds.ssh.shell import Shell, Stream
+from herds.ssh.shell import Completed, Shell, Stream
 
 from .lock import BUSY, busy
 from .meter import Meter, Progress
+
+_IO_TIMEOUT = 300  # seconds
 
 _OPTIONS = (
     "--archive",
@@ -38,7 +40,7 @@ _OPTIONS = (
     "--info=progress2",
     "--outbuf=N",
     # A network that takes no byte and tells nobody must not hold the copy for ever.
-    "--timeout=300",
+    f"--timeout={_IO_TIMEOUT}",
 )
 
 # Run on the target: standard input and output are the transport, messages go to
@@ -48,7 +50,7 @@ _OPTIONS = (
 _NEAR = r"""
 exec 3<&0 4>&1 >&2 </dev/null
 export LC_ALL=C
-if [ -n "$1" ]; then exec 9<"$1" && flock -n 9 || exit 75; fi
+if [ -n "$1" ]; then exec 9<"$1" && flock -n -E 75 9 || exit; fi
 shift
 export ELEPHAAS_RELAY='shift; printf "%s\0" "$@" >&4; echo >&4
 exec 5<&0; cat <&5 >&4 & exec cat <&3'
@@ -69,6 +71,21 @@ _PROGRESS = re.compile(rb"^ *([\d,]+) +\d+% ", re.MULTILINE)
 
 VANISHED = 24
 """rsync's exit status for source files that vanished meanwhile: a live server's."""
+
+_SILENT = 30  # rsync's status for its --timeout
+_NO_PROGRAM = 127  # the shell's
+
+# "rsync: [receiver] write failed on "/x/big": No space left on device (28)"
+_SAID = re.compile(r"(rsync|cat|sh|flock)\b.*: |.*: not found\Z")
+_REASON = re.compile(r"rsync: .*: [A-Z][\w ,/-]+ \((\d+)\)\Z")
+_HINTS = {
+    "1": "See who owns that file on {host}.",
+    "13": "Let the remote user read and write that file on {host}, then try again.",
+    "28": "Make room on {host}, then try again.",
+    "30": "Make that file system of {host} writable, then try again.",
+    "122": "Raise the disk quota on {host}, then try again.",
+}
+"""What to do next, by the system's number of the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +166,7 @@ def pull(
     if done.near.status == BUSY:
         raise busy(target.host, target_directory)
     if done.near.status not in {0, VANISHED}:
-        raise CommandFailed(
-            target.host, "rsync", done.near.status, _complaint(said, done.far.stderr)
-        )
+        raise failure(target.host, source.host, done.near, done.far)
     stats = read_stats(said)
     return Synced(
         total=stats.get("Total file size", 0),
@@ -196,7 +211,33 @@ def read_stats(text: str) -> dict[str, int]:
     return {name: int(number.replace(",", "")) for name, number in found}
 
 
-def _complaint(near: str, far: str) -> str:
-    """Give the lines that say why, without the numbers of --stats."""
-    lines = [line for line in (near + "\n" + far).splitlines() if "rsync" in line]
-    return "\n".join(lines) or near
+def failure(
+    target: str, source: str, near: Completed, far: Completed | None
+) -> CommandFailed:
+    """Give the error of a run that ended badly: where, which file, why.
+
+    Args:
+        target: the host where rsync was started.
+        source: the host that was read.
+        near: what the target's rsync came to.
+        far: what the source's came to, where it was started.
+    """
+    lines = [*near.stderr.splitlines(), *(far.stderr.splitlines() if far else ())]
+    said = [line for line in lines if _SAID.match(line)]
+    # What names a file and the system's reason tells more than what rsync sums up.
+    telling = next(filter(_REASON.search, said), said[-1] if said else "")
+    reason = _REASON.search(telling)
+    host = source if "[sender]" in telling else target
+    hint = _HINTS.get(reason[1] if reason else "", "")
+    if near.status == _NO_PROGRAM or (far and far.status == _NO_PROGRAM):
+        host = target if near.status == _NO_PROGRAM else source
+        telling, hint = "it is not installed there", "Install rsync on {host}."
+    elif near.status == _SILENT:
+        telling = f"nothing came from {source} for {_IO_TIMEOUT} s"
+    return CommandFailed(
+        host,
+        "rsync",
+        near.status,
+        "\n".join([*said, telling]),
+        hint=hint.format(host=host),
+    )

@@ -7,7 +7,7 @@ directory=$1 programs=$2 config=$3 source=$4 words=$5
 read_password
 need stopped
 bin=$programs
-exec 9<"$directory" && flock -n 9 || exit 75
+exec 9<"$directory" && flock -n -E 75 9 || exit
 control=$directory/global/pg_control
 marker=$directory/elephaas.incomplete
 lock=$directory/postmaster.pid

@@ -14,6 +14,8 @@ existing)
 prepare)
   postmaster && refuse "PostgreSQL runs in $directory (process $pid)"
   rm -f -- "$directory/global/pg_control"
+  # What cannot be written cannot be brought up to date in place.
+  find "$directory" ! -type l ! -perm -u=w -exec chmod u+w -- {} + 2>/dev/null
   [ -d "$directory/pg_wal" ] || mkdir -m 0700 -- "$directory/pg_wal" || exit
   find "$directory/pg_wal/" -mindepth 1 -delete
   ;;

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from herds.errors import ElephaasError
+from herds.errors import OperationCancelled
 from herds.ssh.feed import Feed
 from herds.ssh.shell import Completed, Shell, Stream
 
@@ -21,13 +21,18 @@ The other way nobody is ever held back: two commands that wait for each other to
 would never end, and what goes that way (block sums) is small.
 """
 
+_LONGEST_LINE = 64 * 1024  # bytes; a near command that names nothing is not waited for
+
 
 @dataclass(frozen=True, kw_only=True)
 class Relayed:
-    """Two joined commands that have ended, and the bytes that went each way."""
+    """Two joined commands that have ended, and the bytes that went each way.
+
+    ``far`` is None where the near command named none.
+    """
 
     near: Completed
-    far: Completed
+    far: Completed | None
     to_near: int
     to_far: int
 
@@ -40,7 +45,8 @@ class Relay:
         far: where the command runs that it names.
         accept: is given the near command's first line, without its end; gives the
             far command's argv, or raises what refuses it.
-        on_message: is given what the near command writes to standard error.
+        on_message: is given what the near command writes to standard error; an error
+            that it raises stops both commands.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class Relay:
         self._to_near = Feed(room=_ROOM)
         self._to_far = Feed()
         self._line = b""
-        self._argv: Future[Sequence[str]] = Future()
+        self._argv: Future[Sequence[str] | None] = Future()
         self._stop = threading.Event()
         self.bytes_to_near = 0
         self.bytes_to_far = 0
@@ -74,44 +80,51 @@ class Relay:
             cancel: stops both process groups when set.
 
         Raises:
-            ElephaasError: as ``Shell.run``; where both ended badly, the near
-                command's error. Exit statuses are not judged.
+            ElephaasError: as ``Shell.run``, of the command that was the first not to
+                come to its own end; the other one was stopped. Exit statuses are not
+                judged.
         """
-        watcher = threading.Thread(target=self._watch, args=[cancel], daemon=True)
-        watcher.start()
-        ended: Future[Completed] = Future()
-        far = threading.Thread(target=self._run_far, args=[ended, timeout])
+        self._stop = _Stop(cancel)
+        far_ended: Future[Completed | None] = Future()
+        far = threading.Thread(target=self._run_far, args=[far_ended, timeout])
         far.start()
         try:
-            near = self._near.run(
-                argv,
-                ok=None,
-                timeout=timeout,
-                stdin=self._to_near,
-                on_output=self._from_near,
-                cancel=self._stop,
-            )
+            near = self._run_near(argv, timeout)
+        except OperationCancelled as stopped:
+            # Stopped for the far command's sake, unless somebody asked for it.
+            self._end_far(far)
+            trouble = far_ended.exception()
+            if trouble is None or _is_stopped(trouble):
+                raise
+            raise trouble from stopped
         except BaseException:
             self._stop.set()
             raise
         finally:
-            self._to_far.close()
-            if not self._argv.done():
-                self._argv.cancel()
-            far.join()
-            self._stop.set()
+            self._end_far(far)
         return Relayed(
             near=near,
-            far=ended.result(),
+            far=far_ended.result(),
             to_near=self.bytes_to_near,
             to_far=self.bytes_to_far,
         )
 
-    def _watch(self, cancel: threading.Event) -> None:
-        """Pass a request to stop on, until both have ended."""
-        while not self._stop.wait(0.1):
-            if cancel.is_set():
-                self._stop.set()
+    def _run_near(self, argv: Sequence[str], timeout: float) -> Completed:
+        return self._near.run(
+            argv,
+            ok=None,
+            timeout=timeout,
+            stdin=self._to_near,
+            on_output=self._from_near,
+            cancel=self._stop,
+        )
+
+    def _end_far(self, far: threading.Thread) -> None:
+        """Let the far command see the end of its input, and wait for its own end."""
+        self._to_far.close()
+        if not self._argv.done():
+            self._argv.set_result(None)
+        far.join()
 
     def _from_near(self, stream: Stream, chunk: bytes) -> None:
         if stream is Stream.STDERR:
@@ -120,23 +133,26 @@ class Relay:
         if not self._argv.done():
             self._line += chunk
             line, end, chunk = self._line.partition(b"\n")
-            if not end:
+            if not end and len(line) <= _LONGEST_LINE:
                 return
             self._argv.set_result(self._accept(line))
         if chunk:
             self.bytes_to_far += len(chunk)
             self._to_far.put(chunk)
 
-    def _run_far(self, ended: Future[Completed], timeout: float) -> None:
+    def _run_far(self, ended: Future[Completed | None], timeout: float) -> None:
         def from_far(stream: Stream, chunk: bytes) -> None:
             if stream is Stream.STDOUT:
                 self.bytes_to_near += len(chunk)
                 self._to_near.put(chunk)
 
         try:
+            argv = self._argv.result()
             ended.set_result(
-                self._far.run(
-                    self._argv.result(),
+                None
+                if argv is None
+                else self._far.run(
+                    argv,
                     ok=None,
                     timeout=timeout,
                     stdin=self._to_far,
@@ -144,11 +160,25 @@ class Relay:
                     cancel=self._stop,
                 )
             )
-        except ElephaasError as error:
-            ended.set_exception(error)
-            self._stop.set()
         except BaseException as error:
             ended.set_exception(error)
+            self._stop.set()
         finally:
             # The near command reads the end of its input, and ends.
             self._to_near.close()
+
+
+class _Stop(threading.Event):
+    """Set by hand, or by somebody who asked to cancel."""
+
+    def __init__(self, asked: threading.Event) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._asked.is_set()
+
+
+def _is_stopped(trouble: BaseException) -> bool:
+    """Tell whether a command was cancelled and is seen to be gone."""
+    return isinstance(trouble, OperationCancelled) and trouble.stopped

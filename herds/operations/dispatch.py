@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
+from procrastinate.jobs import Job
 
 from herds.domain.states import (
     ACTIVE_OPERATIONS,
@@ -39,11 +41,30 @@ def settle(operation: Operation) -> None:
     if room <= 0:
         return
     waiting = operation.jobs.filter(queue_id__isnull=True, is_done=False)
-    for job in waiting.order_by("job_id")[:room]:
-        job.queue_id = app.configure_task(TASK, queue=QUEUE, lock=job.herd_key).defer(
-            operation_id=operation.pk, herd_key=job.herd_key
-        )
-        job.save(update_fields=["queue_id"])
+    if jobs := list(waiting.order_by("job_id")[:room]):
+        _queue(jobs)
+
+
+def _queue(jobs: Sequence[OperationJob]) -> None:
+    """Hand herds to the queue, all in one statement, each under its own lock."""
+    queued = app.job_manager.batch_defer_jobs(
+        [
+            Job(
+                queue=QUEUE,
+                lock=job.herd_key,
+                queueing_lock=None,
+                task_name=TASK,
+                task_kwargs={
+                    "operation_id": job.operation_id,
+                    "herd_key": job.herd_key,
+                },
+            )
+            for job in jobs
+        ]
+    )
+    for job, in_queue in zip(jobs, queued, strict=True):
+        job.queue_id = in_queue.id
+    OperationJob.objects.bulk_update(jobs, ["queue_id"])
 
 
 def examine(operation: Operation) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from herds.domain.lsn import Lsn
 from herds.errors import CommandFailed, NotObserved, PreconditionFailed
 
 from .cluster import Cluster
+from .configuration import read_auto_conf, read_settings
 from .look import script
 from .sql_text import with_settings
 
@@ -146,7 +146,7 @@ def read_conninfo(cluster: Cluster) -> str:
     """
     if cluster.look().is_running:
         return cluster.psql("SHOW primary_conninfo;", words="SHOW primary_conninfo")
-    return _read_stopped(cluster)[0]
+    return read_settings(cluster, "primary_conninfo")["primary_conninfo"]
 
 
 def reconnect(cluster: Cluster) -> bool:
@@ -271,9 +271,10 @@ def _set_upstream(
     """Set whom a cluster follows; ``connection_from`` is given its own setting."""
     seen = cluster.look()
     if not seen.is_running:
-        own, targets, text = _read_stopped(cluster)
-        wanted = _settings(connection_from(own), slot, targets)
-        _write(cluster, with_settings(text, wanted), "stopped")
+        found = read_settings(cluster, "primary_conninfo", *_TARGETS)
+        targets = [name for name in _TARGETS if found[name]]
+        wanted = _settings(connection_from(found["primary_conninfo"]), slot, targets)
+        _write(cluster, with_settings(read_auto_conf(cluster), wanted), "stopped")
         return
     if not seen.answers:
         raise PreconditionFailed(
@@ -323,7 +324,7 @@ def _set_running(
         )
     else:
         # From 17 on an administrator may forbid ALTER SYSTEM; its file still counts.
-        _write(cluster, with_settings(_read_file(cluster), wanted), "running")
+        _write(cluster, with_settings(read_auto_conf(cluster), wanted), "running")
     cluster.psql("SELECT pg_reload_conf();", words="pg_reload_conf")
     _await_settings(cluster, wanted)
 
@@ -354,38 +355,6 @@ def _await_settings(cluster: Cluster, wanted: dict[str, str]) -> None:
             hint="Correct its configuration files, or the command line it was started "
             "with, then try again.",
         )
-
-
-def _read_stopped(cluster: Cluster) -> tuple[str, list[str], str]:
-    """Read a stopped cluster's settings.
-
-    Returns:
-        Its primary_conninfo, the recovery targets that are set, and the text of its
-        postgresql.auto.conf.
-    """
-    ref = cluster.ref
-    argv = ["sh", "-c", script("standby_read.sh"), "elephaas", ref.data_directory]
-    argv += [ref.base_name, "stopped", "primary_conninfo", *_TARGETS]
-    words = "read the settings"
-    done = cluster.run_script(argv, words)
-    if done.status != 0:
-        raise CommandFailed(cluster.host, words, done.status, done.stderr)
-    told, _, encoded = done.stdout.partition("\n\n")
-    values = dict(line.split("=", 1) for line in told.splitlines())
-    own = values.pop("primary_conninfo", "")
-    return own, [name for name in values if values[name]], _decoded(encoded)
-
-
-def _read_file(cluster: Cluster) -> str:
-    ref = cluster.ref
-    argv = ["sh", "-c", script("standby_read.sh"), "elephaas", ref.data_directory]
-    done = cluster.run_script([*argv, ref.base_name, "running"], "read the settings")
-    return _decoded(done.stdout)
-
-
-def _decoded(encoded: str) -> str:
-    """Give the text of a file whose bytes may be of any encoding."""
-    return base64.b64decode(encoded).decode("utf-8", "surrogateescape")
 
 
 def _write(cluster: Cluster, text: str, state: str) -> None:

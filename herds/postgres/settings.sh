@@ -1,11 +1,9 @@
-# Tells settings of a stopped cluster as its next start would see them, and then its
-# postgresql.auto.conf as it is.
-# $1 data directory, $2 the cluster's name for Debian's tools, $3 "stopped" or
-# "running", then the names of settings.
-directory=$1 base=$2 state=$3
-shift 3
+# Tells settings of a stopped cluster as its next start would see them.
+# $1 data directory, $2 the cluster's name for Debian's tools, then names of settings.
+directory=$1 base=$2
+shift 2
 
-need "$state"
+need stopped
 config=$directory/postgresql.conf
 [ -r "$config" ] || config=/etc/postgresql/$version/$base/postgresql.conf
 if [ -r "$directory/postmaster.opts" ] && read -r opts <"$directory/postmaster.opts"; then
@@ -20,5 +18,3 @@ for name in "$@"; do
   value=$(tell "$name" 2>/dev/null) || { tell "$name" >&2; exit 71; }
   printf '%s=%s\n' "$name" "$value"
 done
-echo
-[ ! -r "$directory/postgresql.auto.conf" ] || base64 "$directory/postgresql.auto.conf"

@@ -77,7 +77,8 @@ COMMANDS = {
     ),
 }
 
-# Anywhere else plain pg_ctl does. The log file keeps the server's output away from
+# Anywhere else plain pg_ctl does; PostgreSQL's own packages for Red Hat's systems have
+# it in /usr/pgsql-{version[0]}/bin. The log file keeps the server's output away from
 # the SSH connection, which would stay open with it; its end tells why a start failed.
 # COMMANDS = {
 #     "base": "/usr/lib/postgresql/{version[0]}/bin/pg_ctl -D {pgdata}",

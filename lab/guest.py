@@ -13,6 +13,7 @@ from pathlib import Path
 from lab import majors, syscalls
 from lab.accounts import account
 from lab.layout import CONTROL, DATA_PARENTS, DNS, HerdSpec
+from lab.prerequisites import POSTGRES_ROOT
 from lab.processes import MARKER, TITLE
 from lab.state import LabState
 
@@ -95,6 +96,9 @@ def _lay_majors_over(state: LabState, host: str) -> None:
             options = f"lowerdir={':'.join(map(str, layers))}:{target}"
             read_only = syscalls.MS_RDONLY
             syscalls.mount("overlay", target, "overlay", read_only, options)
+    if {herd.packaging for herd in herds} == {"rhel"}:
+        # No such host has Debian's programs, which would be found first.
+        syscalls.mount("tmpfs", str(POSTGRES_ROOT), "tmpfs", options="mode=755")
 
 
 def _data_parents(herds: list[HerdSpec]) -> set[str]:

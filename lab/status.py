@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from lab import access, clusters, majors, network
+from lab import access, clusters, network
 from lab.errors import LabError
 from lab.layout import CONTROL, DNS, HerdSpec
-from lab.prerequisites import choose_postgres
 from lab.state import LabState
 
 _ASK_SECONDS = 5.0
@@ -32,8 +31,7 @@ def ask(state: LabState, host: str, herd: HerdSpec, sql: str) -> str:
     The instance is asked on its own host, over its local socket, as postgres. Raises
     LabError when the host is off or the instance gives no answer within five seconds.
     """
-    # The machine's own is on every host, whatever the herd's major.
-    argv = [majors.program(choose_postgres(None), "psql"), "--no-psqlrc", "-Atq"]
+    argv = [clusters.program(herd, "psql"), "--no-psqlrc", "-Atq"]
     argv += ["-v", "ON_ERROR_STOP=1", "-h", "/var/run/postgresql"]
     argv += ["-p", str(herd.port), "-d", "postgres", "-c", sql]
     done = access.run(state, host, argv, user=clusters.OWNER, timeout=_ASK_SECONDS)

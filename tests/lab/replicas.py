@@ -43,7 +43,7 @@ class Replicas:
                 base_name=herd,
                 herd_name=herd,
                 vhost=f"{herd}.{self.lab.domain}",
-                version="15",
+                version=spec.version,
             ),
             self._pool.shell(host, self.lab.host_key(host)),
             self._templates,

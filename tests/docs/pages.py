@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,13 +20,29 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Return what a page tells to type: the lines behind a prompt, ``$`` or ``#``."""
-    return [
-        line[2:]
-        for block in blocks(page, "console")
-        for line in block.splitlines()
-        if line.startswith(("$ ", "# "))
-    ]
+    """Return what a page tells to type: what stands behind a prompt, ``$`` or ``#``.
+
+    A command goes on over the next lines until its quotation marks are closed.
+    """
+    found: list[str] = []
+    for block in blocks(page, "console"):
+        is_open = False
+        for line in block.splitlines():
+            if is_open:
+                found[-1] += f"\n{line}"
+            elif line.startswith(("$ ", "# ")):
+                found.append(line[2:])
+            else:
+                continue
+            is_open = not _is_whole(found[-1])
+    return found
+
+
+def _is_whole(command: str) -> bool:
+    try:
+        return bool(shlex.split(command))
+    except ValueError:
+        return False
 
 
 def section(page: Path, heading: str) -> str:

@@ -12,8 +12,9 @@ from django.conf import settings
 
 from herds.conf import OperationSettings, SshSettings
 from herds.management.terminal import EXIT_STATUS
+from herds.operations.registry import all_actions
 from herds.postgres import commands
-from tests.docs.pages import ROOT, blocks, codes, section, tables
+from tests.docs.pages import ROOT, codes, section, tables
 
 PAGE = ROOT / "docs" / "settings.md"
 EXAMPLE = ROOT / "elephaas" / "local_settings.example.py"
@@ -67,17 +68,16 @@ def test_every_field_of_commands_is_explained() -> None:
     assert shown == {"COMMANDS[base]", "version[0]", *commands._FIELDS}
 
 
-def test_plain_pg_ctl_is_shown_as_the_example_has_it() -> None:
-    (shown,) = blocks(PAGE, "python")
+def test_the_examples_plain_pg_ctl_can_be_used_as_it_stands() -> None:
     commented = re.search(
-        r"^# COMMANDS = \{\n.*?^# \}", EXAMPLE.read_text(), re.M | re.S
+        r"^# COMMANDS = (\{\n.*?^# \})", EXAMPLE.read_text(), re.M | re.S
     )
     assert commented
 
-    templates = ast.literal_eval(shown.partition("=")[2].strip())
+    templates = ast.literal_eval(re.sub("^# ", "", commented[1], flags=re.M))
 
-    assert shown.strip() == re.sub("^# ", "", commented[0], flags=re.M)
     assert commands.validate(templates) == []
+    assert "pg_ctlcluster" not in str(templates)
 
 
 def test_the_example_shows_the_defaults() -> None:
@@ -107,3 +107,18 @@ def test_the_exit_statuses_are_those_of_the_terminal() -> None:
     (rows,) = tables(section(ROOT / "docs" / "operations.md", "From a terminal"))
 
     assert {int(row[0]) for row in rows} == {*EXIT_STATUS.values(), 1, 2}
+
+
+def test_every_action_is_explained() -> None:
+    (rows,) = tables(
+        section(ROOT / "docs" / "operations.md", "From the choice to the outcome")
+    )
+
+    assert {row[0] for row in rows} == {action.name for action in all_actions()}
+
+
+def test_every_actions_permission_is_explained() -> None:
+    (rows,) = tables(section(ROOT / "docs" / "install.md", "People"))
+    shown = {f"herds.{code}" for row in rows for code in codes(row[0])}
+
+    assert {action.permission for action in all_actions()} <= shown

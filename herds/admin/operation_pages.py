@@ -25,7 +25,7 @@ from herds.domain.states import (
     TargetState,
 )
 from herds.models import Operation, OperationStep, OperationTarget
-from herds.operations import registry
+from herds.operations import reaper, registry
 from herds.selectors.operations import output_of
 from herds.services.actions import Action
 
@@ -106,6 +106,7 @@ class OperationPages(TypedAdmin[Operation]):
         operation = self.viewed_operation(request, object_id)
         if operation.state in UNANSWERED:
             return HttpResponseRedirect(operation_url(operation.pk, "confirm"))
+        _notice_losses(operation)
         state = _asked_state(request)
         progress = progress_of(operation)
         rows = page_of_rows(operation, state=state, number=request.GET.get("p"))
@@ -126,6 +127,7 @@ class OperationPages(TypedAdmin[Operation]):
     def live_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
         """Give what changed since the page was drawn or polled last."""
         operation = self.viewed_operation(request, object_id)
+        _notice_losses(operation)
         state = _asked_state(request)
         seen_rows = request.GET.get("rows", "")
         progress = progress_of(operation)
@@ -195,6 +197,12 @@ class OperationPages(TypedAdmin[Operation]):
                 ),
             },
         )
+
+
+def _notice_losses(operation: Operation) -> None:
+    """See whether a worker of a running operation was lost: nobody else may look."""
+    if operation.state in ACTIVE_OPERATIONS and reaper.notice_losses():
+        operation.refresh_from_db()
 
 
 def _asked_state(request: HttpRequest) -> TargetState | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import OutputWrapper
+from django.db import InterfaceError, OperationalError, connection
 
 from herds.domain.states import (
     ACTIVE_OPERATIONS,
@@ -19,6 +20,7 @@ from herds.domain.states import (
 from herds.models import Operation, OperationTarget
 
 _LOOK = 0.2  # seconds between looks at a running operation
+_LOOKS_FOR_LOSSES = 25  # looks until lost workers are looked for
 
 _SIGNS = {
     TargetState.PLANNED: "·",
@@ -115,6 +117,8 @@ def follow(
 ) -> Operation:
     """Print what happens until the operation has ended.
 
+    While the metadata database is away it is waited for, as the workers do.
+
     Args:
         operation: the one to follow.
         out: where to print: lines as targets end, and on a terminal a last line
@@ -126,22 +130,40 @@ def follow(
     """
     told: set[int] = set()
     looks = 0
+    is_away = False
     while True:
-        operation.refresh_from_db()
-        ended = operation.state not in ACTIVE_OPERATIONS
-        targets = list(operation.targets.all())
+        try:
+            operation.refresh_from_db()
+            targets = list(operation.targets.all())
+            looks += 1
+            if looks % _LOOKS_FOR_LOSSES == 0:
+                each_look()
+        except (OperationalError, InterfaceError) as away:
+            connection.close()
+            if not is_away:
+                _clear(out)
+                out.write(_away_line(away))
+            is_away = True
+            time.sleep(_LOOK)
+            continue
+        is_away = False
         _clear(out)
         for target in targets:
             if target.pk not in told and target.state not in ACTIVE_TARGETS:
                 told.add(target.pk)
                 out.write(_ended_line(target))
-        if ended:
+        if operation.state not in ACTIVE_OPERATIONS:
             return operation
         _write_progress(targets, out)
-        looks += 1
-        if looks % 25 == 0:
-            each_look()
         time.sleep(_LOOK)
+
+
+def _away_line(away: Exception) -> str:
+    why = str(away).strip().splitlines()
+    return (
+        f"▲ The metadata database is away ({why[0] if why else 'no reason given'}). "
+        "What has begun goes on; this terminal waits for the database.\n"
+    )
 
 
 def _ended_line(target: OperationTarget) -> str:

@@ -236,11 +236,10 @@ class Product:
         ``terminal`` is the descriptor of one, which becomes the controlling terminal.
         """
         argv = [sys.executable, "manage.py", "operate", *arguments]
-        command = self._command("control", argv, self.settings())
         if terminal is not None:
-            command = ["setsid", "--ctty", "--wait", *command]
+            argv = ["setsid", "--ctty", *argv]
         return subprocess.Popen(
-            command,
+            self._command("control", argv, self.settings()),
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.PIPE if terminal is None else terminal,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -19,6 +20,7 @@ from herds.operations.requests import Requester
 from herds.selectors.choosing import choose_instances
 from herds.selectors.operations import workers_alive
 
+_LOOK = 0.1  # seconds between looks for a plan in the making
 _ON_OPERATIONS = ("show", "cancel", "resume", "retry")
 
 
@@ -68,6 +70,20 @@ class Command(BaseCommand):
             "--stop-at-first-failure",
             action="store_true",
             help="begin no further target once one has failed",
+        )
+        parser.add_argument(
+            "--choose",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="choose other than planned, such as method=rsync; can be repeated",
+        )
+        parser.add_argument(
+            "--bandwidth",
+            type=float,
+            default=0.0,
+            metavar="MB",
+            help="megabytes a second that a copy may take (default: no limit)",
         )
         parser.add_argument(
             "--detach", action="store_true", help="do not wait for the end"
@@ -126,9 +142,7 @@ class Command(BaseCommand):
         if options["action"] == "resume":
             return requests.resume(number, requester)
         if options["action"] == "retry":
-            operation = requests.retry(number, requester)
-            self._show_plan(operation)
-            return operation
+            return self._await_plan(requests.retry(number, requester))
         operation = requests.found(number)
         if not self._json:
             print_plan(operation, self.stdout)
@@ -148,13 +162,22 @@ class Command(BaseCommand):
                 hint="Use --herd, --server, --environment, --instance, or --all.",
             )
         instances = choose_instances(**chosen).values_list("pk", flat=True)
-        operation = requests.draft(options["action"], instances, requester)
-        self._show_plan(operation)
-        return operation
+        parameters = {}
+        if options["bandwidth"] > 0:
+            parameters["bandwidth"] = int(options["bandwidth"] * 1_000_000)
+        operation = requests.draft(options["action"], instances, requester, parameters)
+        return self._await_plan(operation)
 
-    def _show_plan(self, operation: Operation) -> None:
+    def _await_plan(self, operation: Operation) -> Operation:
+        """Wait where a worker looks at the hosts first, then show the plan."""
+        if operation.state == OperationState.PLANNING:
+            self._warn_without_worker(operation)
+        while operation.state == OperationState.PLANNING:
+            time.sleep(_LOOK)
+            operation.refresh_from_db()
         if not self._json:
             print_plan(operation, self.stdout)
+        return operation
 
     def _confirm(
         self, operation: Operation, options: dict[str, Any], requester: Requester
@@ -166,6 +189,12 @@ class Command(BaseCommand):
             requests.discard(operation.pk, requester)
             return None
         asks = registry.get(operation.action).confirm and not options["yes"]
+        if asks and not sys.stdin.isatty():
+            requests.discard(operation.pk, requester)
+            raise PreconditionFailed(
+                "Nobody can be asked: standard input is no terminal.",
+                hint="Nothing was done. Add --yes to act without a question.",
+            )
         if asks and not self._says_yes(operation):
             requests.discard(operation.pk, requester)
             self.stderr.write("Nothing was done.")
@@ -176,31 +205,34 @@ class Command(BaseCommand):
             reason=options["reason"],
             stop_at_first_failure=options["stop_at_first_failure"],
             acknowledged=True,
+            choices=_choices(options["choose"]),
         )
 
     def _says_yes(self, operation: Operation) -> bool:
-        if not sys.stdin.isatty():
-            raise PreconditionFailed(
-                "Nobody can be asked: standard input is no terminal.",
-                hint="Nothing was done. Add --yes to act without a question.",
-            )
         going = operation.targets.filter(state=TargetState.PLANNED).count()
         verb = registry.get(operation.action).verb
         self.stderr.write(
             f"\n{verb} {plans.counted(going, 'instance')}? Type yes: ", ending=""
         )
         self.stderr.flush()
-        return sys.stdin.readline().strip().lower() == "yes"
+        try:
+            return sys.stdin.readline().strip().lower() == "yes"
+        except KeyboardInterrupt:
+            self.stderr.write("")
+            return False
 
-    def _follow(self, operation: Operation) -> Operation:
-        out = self.stderr if self._json else self.stdout
+    def _warn_without_worker(self, operation: Operation) -> None:
         if not workers_alive():
             self.stderr.write(
                 f"No worker is alive: operation {operation.pk} waits until one is. "
                 "Start one: manage.py worker"
             )
+
+    def _follow(self, operation: Operation) -> Operation:
+        out = self.stderr if self._json else self.stdout
+        self._warn_without_worker(operation)
         try:
-            operation = follow(operation, out, reaper.reap)
+            operation = follow(operation, out, reaper.notice_losses)
         except KeyboardInterrupt:
             self.stderr.write(
                 f"\nOperation {operation.pk} goes on without this terminal. Follow it: "
@@ -211,6 +243,23 @@ class Command(BaseCommand):
         if not self._json:
             self.stdout.write(f"{operation.outcome}")
         return operation
+
+
+def _choices(given: list[str]) -> dict[str, str]:
+    """Read what was chosen: name=value each.
+
+    Raises:
+        PreconditionFailed: one without a value.
+    """
+    choices = {}
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator or not name:
+            raise PreconditionFailed(
+                f"{each!r} chooses nothing.", hint="Write it as method=rsync."
+            )
+        choices[name] = value
+    return choices
 
 
 def _exit_status(operation: Operation, *, detached: bool) -> int:

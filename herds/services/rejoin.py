@@ -25,6 +25,7 @@ from herds.postgres.backup_session import (
     write_backup_files,
 )
 from herds.postgres.copy_source import bin_directory
+from herds.postgres.local_files import LOCAL_FILES
 from herds.postgres.streaming import await_streaming
 
 from .lifecycle import bring_down, bring_up
@@ -282,7 +283,7 @@ def _save_local_files(work: _Rejoin) -> dict[str, bytes]:
     """Read the node's own files that a copy or rewind would replace."""
     near = work.target.cluster.shell
     saved = {}
-    for name in rsync.LOCAL_FILES:
+    for name in LOCAL_FILES:
         data = files.read_small(near, f"{work.directory}/{name}")
         if data is not None:
             saved[name] = data

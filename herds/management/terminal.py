@@ -101,8 +101,26 @@ def print_plan(operation: Operation, out: OutputWrapper) -> None:
     ]
     if warnings:
         out.write("\n" + "".join(f"▲ {warning}\n" for warning in warnings))
+    for target in targets:
+        _print_choices(target, out)
     if operation.afterwards:
         out.write(f"\nAfterwards: {operation.afterwards}\n")
+
+
+def _print_choices(target: OperationTarget, out: OutputWrapper) -> None:
+    """Print what may be chosen for a target, what is, and why the rest cannot be."""
+    for choice in target.plan.get("choices", ()):
+        out.write(
+            f"\n{choice['label']} of {target.herd_name} on {target.hostname} "
+            f"(--choose {choice['name']}=…):\n"
+        )
+        taken = target.plan.get("chosen", {}).get(choice["name"], choice["default"])
+        for option in choice["options"]:
+            sign = "●" if option["value"] == taken else "○"
+            words = f"  {sign} {option['value']}: {option['label']}"
+            if not option["possible"]:
+                words = f"  ✖ {option['value']}: {option['label']}; {option['why']}"
+            out.write(f"{words}\n")
 
 
 def _print_table(rows: Sequence[Sequence[str]], out: OutputWrapper) -> None:

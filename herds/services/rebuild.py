@@ -11,7 +11,7 @@ from herds.errors import PreconditionFailed
 
 from .actions import Action
 from .lifecycle import plan_each
-from .outlook import Method, Outlook, Rung, look_at_both
+from .outlook import ASSUMED_RATE, Method, Outlook, Rung, look_at_both
 from .rejoin import rejoin
 from .target import Member, Target
 
@@ -61,9 +61,14 @@ def primary_of(target: Target) -> Member:
     )
 
 
-def examine_rejoin(target: Target) -> PlannedTarget:
-    """Plan a rejoin from what is seen at both ends, with the rungs to choose from."""
-    source = primary_of(target)
+def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarget:
+    """Plan a rejoin from what is seen at both ends, with the rungs to choose from.
+
+    Args:
+        target: the member that is to follow.
+        primary: whom; the inventory's primary where it was not seen who it is.
+    """
+    source = primary or primary_of(target)
     outlook = look_at_both(target, source)
     first = outlook.first
     rung = outlook.rung(first)
@@ -123,13 +128,30 @@ def _words(rung: Rung) -> str:
     if rung.size is None:
         return f"{rung.words}, how much comes is known once it is stopped"
     bound = "at most " if rung.at_most else "about "
-    seconds = rung.seconds or 0
-    return f"{rung.words}, {bound}{rung.size / 1e6:,.1f} MB, some {seconds:,.0f} s"
+    return (
+        f"{rung.words}, {bound}{size_words(rung.size)}, "
+        f"{_time_words(rung.seconds or 0.0)} at {size_words(ASSUMED_RATE)}/s"
+    )
 
 
-def run_rejoin(target: Target) -> str:
-    """Carry out what was planned and chosen."""
-    primary = primary_of(target)
+def size_words(size: float) -> str:
+    """Write a size in the unit that fits: 512 B, 3.2 MB, 1.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def _time_words(seconds: float) -> str:
+    if seconds < 1:
+        return "under 1 s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def run_rejoin(target: Target, primary: Member | None = None) -> str:
+    """Carry out what was planned and chosen; ``primary`` as in ``examine_rejoin``."""
+    primary = primary or primary_of(target)
     host = target.chosen("source")
     source = next((each for each in target.members if each.host == host), primary)
     chosen = target.chosen("method")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,9 +37,9 @@ from herds.operations import requests
 from herds.operations.requests import Requester
 from herds.selectors.operations import workers_alive
 from lab import HerdSpec, Lab, LabError, Layout
-from lab.clusters import program
 from lab.control import start
 from tests.lab.metadata import MetadataServer
+from tests.lab.truth import Truth
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ANNA = Requester(name="anna", source="terminal")
@@ -63,7 +65,7 @@ PLAIN_HERDS = ("quote", "risk")
 """Herds that only pg_ctl knows; all others are as Debian packages them."""
 
 LAYOUT = Layout(
-    hosts=tuple(f"ele{number:02}" for number in range(1, 10)),
+    hosts=tuple(f"ele{number:02}" for number in range(1, 11)),
     herds=(
         _herd("trade", "prod", 5432, "01 02 03"),
         _herd("ledger", "prod", 5433, "02 03 01", DEBIAN_ODD_ROOT),
@@ -73,7 +75,7 @@ LAYOUT = Layout(
         _herd("risk", "dev", 5437, "08 09", PLAIN_ODD_ROOT),
     ),
 )
-"""Twelve instances of four Debian herds, and four of two plain ones."""
+"""Twelve instances of four Debian herds, four of two plain ones, and a spare host."""
 
 PLAIN_COMMANDS = {
     "base": "/usr/lib/postgresql/{version[0]}/bin/pg_ctl -D {pgdata}",
@@ -133,7 +135,7 @@ class RunningWorker:
         self._lab.exec(self._host, ["kill", f"-{name}", str(self.row.pid)])
 
 
-class Product:
+class Product(Truth):
     """One installation: a metadata database, some of the lab's herds, a setting."""
 
     def __init__(
@@ -144,7 +146,7 @@ class Product:
         herds: tuple[str, ...],
         commands: Mapping[str, str] | None = None,
     ) -> None:
-        self.lab = lab
+        super().__init__(lab)
         self.name = name
         self.herds = herds
         self.directory = metadata.directory / name
@@ -228,6 +230,37 @@ class Product:
         finally:
             worker.stop()
 
+    @contextlib.contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the pages from the control host, and give their address on this one."""
+        environment = self.settings()
+        collect = [sys.executable, "manage.py", "collectstatic", "--no-input"]
+        subprocess.run(
+            self._command("control", collect, environment),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        server = self.lab.control.serve_command(
+            [
+                *(sys.executable, "-m", "gunicorn", "--bind", "fd://{socket}"),
+                *("--worker-class", "gthread", "--threads", "8"),
+                *("--pid", str(self.directory / "web.pid"), "elephaas.wsgi"),
+            ],
+            port=port,
+            log=self.directory / "web.log",
+            environment=environment,
+            directory=str(PROJECT),
+        )
+        try:
+            until(lambda: server.poll() is not None or _answers(port), 30, "a page")
+            yield f"http://localhost:{port}"
+        finally:
+            number = (self.directory / "web.pid").read_text().strip()
+            self.lab.exec("control", ["kill", number])
+            server.wait(timeout=30)
+
     def operate(
         self, *arguments: str, terminal: int | None = None
     ) -> subprocess.Popen[str]:
@@ -287,82 +320,6 @@ class Product:
         (found,) = self.members(name)
         return found
 
-    # The truth, asked of the hosts themselves and not through the product
-
-    def spec(self, herd: str) -> HerdSpec:
-        """Give the lab's own description of a herd."""
-        return self.lab.herds[herd]
-
-    def hosts(self, herd: str) -> tuple[str, ...]:
-        """Give the hosts of a herd, its primary's first."""
-        return self.spec(herd).members
-
-    def is_running(self, name: str) -> bool:
-        """Tell whether a postmaster of ``trade@ele02`` lives."""
-        herd, _, host = name.partition("@")
-        status = self.lab.exec(
-            host, [*self._pg_ctl(herd), "status"], user="postgres", check=False
-        )
-        return status.returncode == 0
-
-    def began(self, *herds: str) -> dict[str, str]:
-        """Give when the postmaster of every member began, as itself says."""
-        return {
-            f"{herd}@{host}": self.lab.sql(
-                herd, host, "SELECT pg_postmaster_start_time()"
-            )
-            for herd in herds
-            for host in self.hosts(herd)
-        }
-
-    def streams(self, herd: str) -> bool:
-        """Tell whether every standby of a herd streams from its primary."""
-        spec = self.spec(herd)
-        try:
-            count = self.lab.sql(
-                herd,
-                spec.members[0],
-                "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
-            )
-        except LabError:
-            return False
-        return int(count) == len(spec.members) - 1
-
-    def stop(self, name: str) -> None:
-        """Stop an instance behind the product's back."""
-        herd, _, host = name.partition("@")
-        argv = [*self._pg_ctl(herd), "-m", "fast", "-w", "stop"]
-        self.lab.exec(host, argv, user="postgres")
-
-    def start(self, name: str) -> None:
-        """Start an instance behind the product's back; one that runs is fine."""
-        herd, _, host = name.partition("@")
-        argv = [*self._pg_ctl(herd), "-w", "-s", "-l", f"/tmp/{herd}.log", "start"]
-        if self.spec(herd).packaging == "debian":
-            argv += ["-o", f"-c config_file={self.configuration(herd)}"]
-        if not self.is_running(name):
-            self.lab.exec(host, argv, user="postgres")
-
-    def configuration(self, herd: str) -> str:
-        """Give the path of a herd's postgresql.conf on its hosts."""
-        spec = self.spec(herd)
-        if spec.packaging == "debian":
-            return f"/etc/postgresql/{spec.version}/{herd}/postgresql.conf"
-        return f"{spec.data_root}/postgresql.conf"
-
-    @contextlib.contextmanager
-    def configured(self, name: str, lines: str) -> Iterator[None]:
-        """Add lines to an instance's postgresql.conf until the block is left."""
-        herd, _, host = name.partition("@")
-        path = self.configuration(herd)
-        before = self.lab.exec(host, ["cat", path]).stdout
-        write = ["sh", "-c", 'cat >"$1"', "sh", path]
-        self.lab.exec(host, write, stdin=before + lines)
-        try:
-            yield
-        finally:
-            self.lab.exec(host, write, stdin=before)
-
     def make_whole(self) -> None:
         """Power on, plug in, start and accept everything, and wait until it streams."""
         for host in self.lab.hosts:
@@ -374,10 +331,6 @@ class Product:
             until(lambda: all(pool.map(self.streams, self.herds)), 60, "all stream")
         with self.used_here():
             self._register()
-
-    def _pg_ctl(self, herd: str) -> list[str]:
-        spec = self.spec(herd)
-        return [program(spec, "pg_ctl"), "-D", spec.data_root]
 
     def _register(self) -> None:
         """Enter the herds as they are, or set their rows right again."""
@@ -417,6 +370,13 @@ class Product:
                     },
                 )
                 primary = primary or instance
+
+
+def _answers(port: int) -> bool:
+    address = f"http://localhost:{port}/admin/login/"
+    with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):
+        return True
+    return False
 
 
 def refreshed(operation: Operation) -> Operation:

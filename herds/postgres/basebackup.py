@@ -115,6 +115,7 @@ def base_backup(
         raise CommandFailed(
             target.host, "pg_basebackup", done.status, said or done.stderr
         )
+    meter.end()
     return Copied(bytes=meter.done, seconds=time.monotonic() - begun)
 
 

@@ -59,6 +59,11 @@ class Meter:
         if now - self._seen[-1][0] >= _INTERVAL:
             self._report(now)
 
+    def end(self) -> None:
+        """Tell the last number too."""
+        if self._seen[-1][1] != self.done:
+            self._report(self._clock())
+
     def _report(self, now: float) -> None:
         while len(self._seen) > 1 and now - self._seen[0][0] > _WINDOW:
             self._seen.popleft()

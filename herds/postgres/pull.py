@@ -167,6 +167,7 @@ def pull(
         raise busy(target.host, target_directory)
     if done.near.status not in {0, VANISHED}:
         raise failure(target.host, source.host, done.near, done.far)
+    meter.end()
     stats = read_stats(said)
     return Synced(
         total=stats.get("Total file size", 0),

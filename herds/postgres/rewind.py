@@ -255,6 +255,7 @@ def rewind(
         tethered=True,
     )
     _judge(target.host, data_directory, done)
+    meter.end()
     return Rewound(
         needed=_NOT_NEEDED not in done.stdout,
         bytes=meter.done,

@@ -3,27 +3,105 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from herds.domain.probe import Probe
 from herds.errors import ElephaasError
-from herds.postgres import files, replication, rsync
-from herds.postgres.backup_session import hold_backup, write_backup_files
+from herds.postgres import basebackup, files, replication, rewind, rsync
+from herds.postgres.backup_session import (
+    HeldBackup,
+    hold_backup,
+    hold_wal,
+    write_backup_files,
+)
+from herds.postgres.basebackup import Copied
 from herds.postgres.cluster import Cluster
+from herds.postgres.commands import CommandTemplates
 from herds.postgres.copy_source import CopySource
+from herds.postgres.local_files import keep_local_files, restore_local_files
+from herds.postgres.meter import Progress
 from herds.postgres.pull import Synced
+from herds.postgres.rewind import Rewound
 from herds.postgres.streaming import await_streaming
+from lab import HerdSpec, Layout
+from lab.layout import Packaging
 from tests.lab.polling import eventually
-from tests.lab.replicas import Replicas
+from tests.lab.replicas import Replicas, replicas_of
 
 ROWS = 2000
+
+_PG_CTL = {
+    "debian": (
+        "/usr/lib/postgresql/{version[0]}/bin/pg_ctl -D {pgdata} -o '-c config_file="
+        "/etc/postgresql/{version[0]}/{inst.herd.base_name}/postgresql.conf'"
+    ),
+    "plain": "/usr/lib/postgresql/{version[0]}/bin/pg_ctl -D {pgdata}",
+    "rhel": "/usr/pgsql-{version[0]}/bin/pg_ctl -D {pgdata}",
+}
+"""Debian's own command sleeps for two seconds at every start."""
 
 _SUMS = """
 SELECT count(*), sum(hashtext(f::text)::bigint) FROM filler f;
 SELECT count(*), sum(hashtext(w::text)::bigint) FROM written w;
 """
+
+
+def herd(
+    name: str,
+    port: int,
+    version: str = "15",
+    packaging: Packaging = "debian",
+    data_root: str = "",
+) -> HerdSpec:
+    """Describe a herd of a primary and a standby."""
+    return HerdSpec(
+        name=name,
+        environment="prod",
+        port=port,
+        members=("ele01", "ele02"),
+        data_root=data_root or f"/var/lib/postgresql/{version}/{name}",
+        packaging=packaging,
+        version=version,
+    )
+
+
+@contextmanager
+def copies_of(*herds: HerdSpec) -> Iterator[Copies]:
+    """Make a lab of two hosts for some herds, and end it afterwards."""
+    with replicas_of(Layout(hosts=("ele01", "ele02"), herds=herds)) as made:
+        copies = Copies(made.lab)
+        try:
+            yield copies
+        finally:
+            copies.close()
+
+
+class Copies(Replicas):
+    """The clusters of a lab's herds, each started as its packaging needs."""
+
+    def cluster(self, herd: str, host: str) -> Cluster:
+        made, base = (
+            super().cluster(herd, host),
+            _PG_CTL[self.lab.herds[herd].packaging],
+        )
+        return Cluster(
+            made.ref,
+            made.shell,
+            CommandTemplates(
+                {
+                    "base": base,
+                    "start": "{COMMANDS[base]} -w -t 30 -l {pgdata}.log start",
+                    "stop": "{COMMANDS[base]} -w -m fast stop",
+                    "reload": "{COMMANDS[base]} reload",
+                    "promote": "{COMMANDS[base]} -w promote",
+                    "init": "false",
+                }
+            ),
+            made.clock,
+            command_timeout=60.0,
+        )
 
 
 @dataclass
@@ -53,6 +131,19 @@ class Pair:
     def directory(self) -> str:
         """Where the data is, on both hosts."""
         return self.target.ref.data_directory
+
+    def catalog_directory(self) -> str:
+        """What a tablespace's directory of this version is called."""
+        seen = self.source.probe()
+        assert seen.control is not None
+        major = seen.seen.version.partition(".")[0]
+        return rsync.catalog_directory(major, seen.control.catalog_version)
+
+    def local_settings(self) -> str:
+        """What the target's own configuration inside its data directory says."""
+        shown = 'cd "$1" && cat postgresql.conf pg_hba.conf 2>/dev/null'
+        argv = ["sh", "-c", shown, "sh", self.directory]
+        return self.target.shell.run(argv, ok=(0, 1)).stdout
 
     def follow(self) -> None:
         """Have the target follow the source by its own name."""
@@ -122,7 +213,19 @@ def diverge(replicas: Replicas, herd: str, *, rows: int = ROWS) -> Pair:
             f"UPDATE filler SET pad = pad || '{what}' WHERE n % 100 < 2; CHECKPOINT;"
         )
     stop(primary)
+    for cluster in (primary, standby):
+        _sign_settings(cluster)
     return Pair(replicas, herd, target=primary, source=standby)
+
+
+def _sign_settings(cluster: Cluster) -> None:
+    """Make each node's own configuration unlike all others."""
+    sign = (
+        'cd "$1" && for each in postgresql.conf pg_hba.conf; do'
+        ' [ ! -e $each ] || echo "# of $2" >>$each; done'
+    )
+    argv = ["sh", "-c", sign, "sh", cluster.ref.data_directory, cluster.host]
+    cluster.shell.run(argv)
 
 
 @contextmanager
@@ -150,23 +253,42 @@ def copy_what_differs(
     *,
     cancel: threading.Event | None = None,
     bandwidth: int = 0,
-    on_progress: rsync.Progress = lambda done, total, rate: None,
+    on_backup: Callable[[HeldBackup], None] = lambda backup: None,
+    on_progress: Progress = lambda done, total, rate: None,
 ) -> Synced:
-    """Go the whole way of the block-wise copy, as far as a start."""
+    """Go the whole way of the block-wise copy, until it streams."""
     target, source = pair.target.shell, pair.source.shell
     directory, from_directory = pair.directory, pair.source.ref.data_directory
     files.mark_incomplete(target, directory, "a test")
     files.remove_control(target, directory)
+    keep_local_files(target, directory)
+    restore_local_files(target, directory)
     with hold_backup(source, from_directory, label="a test", cancel=cancel) as backup:
+        on_backup(backup)
+
+        def watch(done: int, total: int, rate: float) -> None:
+            backup.check()
+            on_progress(done, total, rate)
+
         synced = rsync.sync_data_directory(
             target,
             source,
             source_directory=from_directory,
             target_directory=directory,
             bandwidth=bandwidth,
-            on_progress=on_progress,
+            on_progress=watch,
             cancel=cancel,
         )
+        for tablespace in pair.source.probe().tablespaces:
+            rsync.sync_tablespace(
+                target,
+                source,
+                oid=tablespace.oid,
+                catalog_directory=pair.catalog_directory(),
+                source_path=tablespace.path,
+                target_path=tablespace.path,
+                target_directory=directory,
+            )
         backup.check()
         control = rsync.read_control(source, from_directory)
         write_backup_files(target, directory, backup.finish())
@@ -174,3 +296,59 @@ def copy_what_differs(
         rsync.put_control(target, directory, control)
         pair.start_and_stream()
     return synced
+
+
+def rewind_it(
+    pair: Pair,
+    *,
+    bin_directory: str = "",
+    cancel: threading.Event | None = None,
+) -> Rewound:
+    """Go the whole way of the rewind, until it streams."""
+    target, seen = pair.target.shell, pair.target.probe()
+    keep_local_files(target, pair.directory)
+    rewind.checkpoint(pair.source)
+    with hold_wal(pair.source.shell, pair.source.ref.data_directory):
+        rewound = rewind.rewind(
+            target,
+            bin_directory=bin_directory or seen.bin_directory,
+            data_directory=pair.directory,
+            source=pair.peer,
+            config_file=seen.config_file,
+            words="a test",
+            cancel=cancel,
+        )
+        restore_local_files(target, pair.directory)
+        pair.follow()
+        pair.start_and_stream()
+    return rewound
+
+
+def copy_everything(
+    pair: Pair,
+    *,
+    max_rate: int = 0,
+    cancel: threading.Event | None = None,
+    on_progress: Progress = lambda done, total, rate: None,
+) -> Copied:
+    """Go the whole way of the base backup, until it streams."""
+    target, seen = pair.target.shell, pair.target.probe()
+    keep_local_files(target, pair.directory)
+    files.clear_directory(target, pair.directory, pair.source.probe().system_identifier)
+    files.make_empty_directory(target, pair.directory)
+    copied = basebackup.base_backup(
+        target,
+        bin_directory=seen.bin_directory,
+        data_directory=pair.directory,
+        source=pair.peer,
+        label="a test",
+        major=seen.seen.version.partition(".")[0],
+        words="a test",
+        max_rate=max_rate,
+        on_progress=on_progress,
+        cancel=cancel,
+    )
+    restore_local_files(target, pair.directory)
+    pair.follow()
+    pair.start_and_stream()
+    return copied

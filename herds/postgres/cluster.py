@@ -26,6 +26,9 @@ from .sql_text import variables
 LOOK_TIMEOUT = 15.0  # seconds; psql itself gives up after 5 + 5
 PROBE_TIMEOUT = 60.0  # seconds; telling the size of a large directory takes a while
 
+_ASKED_AFTER = {"reload": "reload.sql"}
+"""What a server is asked after a command, where that is less than everything."""
+
 _NOT_AS_NEEDED = {
     65: "holds no PostgreSQL cluster",
     69: "has no running server",
@@ -251,6 +254,7 @@ class Cluster:
             command=command,
             need_running=need_running,
             written_for=_major(self.ref.version),
+            question=_ASKED_AFTER.get(name, "look.sql"),
         )
         done = self._run(argv, command, self._command_timeout)
         output, fields = split_output(done.stdout, mark)

@@ -29,16 +29,6 @@ tools() {
   bin=$(command -v pg_controldata) && bin=${bin%/*}
 }
 
-# Asks the server itself; prints its answer of one line, or fails with its words.
-# A warning at the connection stands before the answer and is no part of it.
-ask() {
-  answer=$(PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=5s' \
-    "$bin/psql" -XAtqw -h "${sockets:-/tmp}" -p "${bound:-$port}" \
-    -d postgres -c "$1" 2>&1) || { printf '%s\n' "$answer"; return 1; }
-  printf '%s\n' "${answer##*
-}"
-}
-
 # Ends a script that needs what is not there, by a status that Cluster.run_script knows.
 need() {
   major || exit 65

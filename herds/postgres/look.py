@@ -19,9 +19,9 @@ from herds.domain.lsn import Lsn
 
 
 @cache
-def script(name: str) -> str:
-    """Give a script that lies beside this module, with what all of them share."""
-    return f"{_text('cluster.sh')}\n{_text(name)}"
+def script(*names: str) -> str:
+    """Join scripts that lie beside this module, after what all of them share."""
+    return "\n".join(map(_text, ("cluster.sh", *names)))
 
 
 @cache
@@ -45,6 +45,7 @@ def look_argv(
     command: str = "",
     need_running: bool = False,
     written_for: str = "",
+    question: str = "look.sql",
 ) -> list[str]:
     """Write the command line of a look, with or without a command before it.
 
@@ -55,11 +56,12 @@ def look_argv(
         need_running: whether the command is only run on a living postmaster.
         written_for: the major version the command was filled for; the command
             is not run on a data directory of another one.
+        question: the file beside this module with what a running server is asked.
     """
     return [
         "sh",
         "-c",
-        script("look.sh"),
+        script("ask.sh", "look.sh"),
         "elephaas",
         cluster.data_directory,
         str(cluster.port),
@@ -67,7 +69,7 @@ def look_argv(
         "running" if need_running else "",
         written_for,
         command,
-        sql("look.sql"),
+        sql(question),
     ]
 
 
@@ -153,6 +155,8 @@ def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
             # Of a file with a syntax error or an unknown name nothing is applied, and
             # then it does not count as loaded (pg_file_settings in the manual).
             "configuration_refused": bool(sql.get("refused")),
+            # The short question of reload.sql leaves errors to a whole look.
+            "has_errors": bool(sql.get("has_errors")),
         },
     )
 

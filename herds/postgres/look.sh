@@ -27,7 +27,7 @@ else
   tools
   if postmaster; then
     printf 'pid=%s\nstarted=%s\nphase=%s\n' "$pid" "$started" "$phase"
-    seen=$(ask "$sql") && printf 'sql=%s\n' "$seen" || printf 'trouble=%s\n' "$seen"
+    ask "$sql" && printf 'sql=%s\n' "$answer" || printf 'trouble=%s\n' "$answer"
   else
     "$bin/pg_controldata" -D "$directory" 2>&1 | while read -r line; do
       case $line in

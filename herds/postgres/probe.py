@@ -29,7 +29,7 @@ def probe_argv(cluster: ClusterRef, mark: str) -> list[str]:
     return [
         "sh",
         "-c",
-        script("probe.sh"),
+        script("ask.sh", "probe.sh"),
         "elephaas",
         cluster.data_directory,
         str(cluster.port),

@@ -46,7 +46,7 @@ else
   done
   if postmaster; then
     printf 'pid=%s\nstarted=%s\nphase=%s\n' "$pid" "$started" "$phase"
-    seen=$(ask "$sql") && printf 'sql=%s\n' "$seen" || printf 'trouble=%s\n' "$seen"
+    ask "$sql" && printf 'sql=%s\n' "$answer" || printf 'trouble=%s\n' "$answer"
   fi
 fi
 echo end=yes

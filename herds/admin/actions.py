@@ -5,7 +5,7 @@ Nothing is done here: a plan is written, and the person is led to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -44,18 +44,22 @@ class OperateButton:
 
 
 def plan_operation(
-    request: HttpRequest, action: Action, instance_ids: Iterable[int]
+    request: HttpRequest,
+    action: Action,
+    instance_ids: Iterable[int],
+    parameters: Mapping[str, Any] | None = None,
 ) -> HttpResponseRedirect | None:
     """Write a plan and lead to it; say why where that is refused.
 
-    An action that nobody has to confirm is begun at once.
+    An action that nobody has to confirm is begun at once. ``parameters`` are what was
+    asked for beside the instances.
 
     Returns:
         Where to go, or None after a refusal, which stands among the messages.
     """
     requester = requester_of(request)
     try:
-        operation = requests.draft(action.name, instance_ids, requester)
+        operation = requests.draft(action.name, instance_ids, requester, parameters)
         if action.confirm:
             return HttpResponseRedirect(operation_url(operation.pk, "confirm"))
         requests.confirm(operation.pk, requester)
@@ -70,7 +74,7 @@ def permitted_actions(request: HttpRequest) -> list[Action]:
     return [
         action
         for action in registry.all_actions()
-        if request.user.has_perm(action.permission)
+        if action.is_offered and request.user.has_perm(action.permission)
     ]
 
 

@@ -193,8 +193,22 @@ class ServerChoiceField(ServerChoices):
         return f"{obj.hostname} ({environment_name(obj) or 'no environment'})"
 
 
+MAJORS = ("18", "17", "16", "15", "14")
+"""The major versions that a brand-new cluster may have."""
+
+
 class InstanceForm(InstanceModelForm):
     """An instance; its server has to live in its herd's environment."""
+
+    new_version = forms.ChoiceField(
+        label="Version of a New Herd",
+        required=False,
+        choices=[("", "---------"), *((major, major) for major in MAJORS)],
+        help_text=(
+            "Only to create a brand-new cluster: where there is no data directory yet, "
+            "and no primary to copy."
+        ),
+    )
 
     class Meta:
         model = Instance

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
-from herds.admin.actions import OperationActionsMixin
+from herds.admin.actions import OperationActionsMixin, plan_operation
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import (
     EnvironmentFilter,
@@ -28,6 +30,7 @@ from herds.admin.forms import (
 from herds.domain.lsn import Lsn
 from herds.models import Instance
 from herds.selectors import inventory
+from herds.services.register import REGISTER
 
 
 @admin.register(Instance)
@@ -60,6 +63,9 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
     fieldsets = [
         (None, {"fields": ["herd", "server", "local_pgdata"]}),
     ]
+    add_fieldsets = [
+        (None, {"fields": ["herd", "server", "local_pgdata", "new_version"]}),
+    ]
     observed_fields = [
         "state",
         "role",
@@ -83,7 +89,7 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
     def get_fieldsets(self, request: HttpRequest, obj: Instance | None = None) -> Any:
         """Show what was observed of an instance that exists."""
         if obj is None:
-            return self.fieldsets
+            return self.add_fieldsets
         observed = list(self.observed_fields)
         if obj.unreachable_why:
             observed.insert(1, "why_unknown")
@@ -96,6 +102,27 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
         if obj is None:
             return []
         return [*self.observed_fields, "why_unknown", "herd", "server"]
+
+    def response_add(
+        self, request: HttpRequest, obj: Instance, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Lead to the plan that looks at the host, and records or creates the instance.
+
+        Who goes on to add another one finds the plan among the messages.
+        """
+        usual = super().response_add(request, obj, post_url_continue)
+        if IS_POPUP_VAR in request.POST:
+            return usual
+        version = request.POST.get("new_version", "")
+        parameters = {"version": version} if version else {}
+        plan = plan_operation(request, REGISTER, [obj.pk], parameters)
+        if plan is None:
+            return usual
+        if "_addanother" in request.POST or "_continue" in request.POST:
+            link = format_html('<a href="{}">Read its plan</a>.', plan.url)
+            self.message_user(request, link)
+            return usual
+        return plan
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any

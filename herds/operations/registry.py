@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from herds.errors import PreconditionFailed
 from herds.services.actions import Action
+from herds.services.demote import DEMOTE
 from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
+from herds.services.register import REGISTER
 from herds.services.reload import RELOAD
 from herds.services.restart import RESTART
 from herds.services.start import START
@@ -14,7 +16,10 @@ from herds.services.stop import STOP
 
 _ACTIONS: dict[str, Action] = {
     action.name: action
-    for action in (START, STOP, RESTART, RELOAD, PROMOTE, REBUILD, REFRESH)
+    for action in (
+        *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
+        REGISTER,
+    )
 }
 
 

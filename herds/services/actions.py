@@ -40,6 +40,8 @@ class Action:
             inventory does not tell enough; a worker does it.
         needs_members: whether it works with the other members of the herd too.
         confirm: whether a person reads the plan first.
+        is_offered: whether menus and buttons offer it; others are begun by the pages
+            that they belong to.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Action:
     examine: Examiner | None = None
     needs_members: bool = False
     confirm: bool = True
+    is_offered: bool = True
 
     @property
     def label(self) -> str:

@@ -33,8 +33,10 @@ _KEEP = """
 def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
     """Note what was seen of some members of one herd.
 
-    The upstream of a standby is the member that lists it among its followers; where
-    none was seen to, it keeps the recorded one, or gets the herd's one primary.
+    The upstream of a standby is the one that was seen to serve it (``upstream`` among
+    the observation's facts, an instance id), else the member that lists it among its
+    followers; where none was seen to, it keeps the recorded one, or gets the herd's
+    one primary.
 
     Args:
         herd_id: the herd.
@@ -54,7 +56,7 @@ def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
     for number, observation in seen.items():
         _note(members[number], observation)
     for number, observation in seen.items():
-        if observation.in_recovery is not None:
+        if observation.in_recovery is not None or "upstream" in observation.facts:
             _note_upstream(members[number], observation, members, seen)
     for number, sighting in sightings.items():
         if number in members and isinstance(sighting, Unseen):
@@ -103,6 +105,9 @@ def _note_upstream(
     members: Mapping[int, Instance],
     sightings: Mapping[int, Observation],
 ) -> None:
+    if seen.facts.get("upstream") in members:
+        member.master = members[seen.facts["upstream"]]
+        return
     if not seen.in_recovery:
         member.master = None
         return

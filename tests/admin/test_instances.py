@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from herds.models import Environment, Herd, Instance
+from herds.admin.operation_urls import operation_url
+from herds.models import Environment, Herd, Instance, Operation
 from tests import factories
 
 from .pages import Page, visit
@@ -233,3 +234,65 @@ def test_an_environment_is_there_once_whatever_its_case(administrator: Client) -
     )
 
     assert "An environment of this name exists already." in response.content.decode()
+
+
+def planned(client: Client, **fields: str) -> Operation:
+    """Add an instance and give the operation that this led to."""
+    assert add(client, factories.herd(), factories.server(), **fields) is None
+    return Operation.objects.get()
+
+
+def test_adding_an_instance_leads_to_the_plan_of_its_registration(
+    administrator: Client,
+) -> None:
+    herd, server = factories.herd(), factories.server()
+
+    response = administrator.post(
+        ADD_INSTANCE,
+        {"herd": herd.pk, "server": server.pk, "local_pgdata": "", "new_version": ""},
+    )
+
+    operation = Operation.objects.get()
+    assert response.headers["Location"].endswith(f"/{operation.pk}/confirm/")
+    assert operation.action == "register"
+    assert operation.state == "planning"
+    assert operation.targets.get().instance == Instance.objects.get()
+
+
+def test_the_version_of_a_new_herd_is_part_of_the_plan(administrator: Client) -> None:
+    assert planned(administrator, new_version="17").parameters == {"version": "17"}
+
+
+def test_no_version_is_none(administrator: Client) -> None:
+    assert planned(administrator).parameters == {}
+
+
+def test_a_version_that_is_not_offered_is_refused(administrator: Client) -> None:
+    page = add(administrator, factories.herd(), factories.server(), new_version="9.6")
+
+    assert page is not None
+    assert not Instance.objects.exists()
+
+
+def test_who_adds_another_finds_the_plan_among_the_messages(
+    administrator: Client,
+) -> None:
+    assert (
+        add(administrator, factories.herd(), factories.server(), _addanother="1")
+        is None
+    )
+
+    page = visit(administrator, ADD_INSTANCE)
+
+    assert page.links["Read its plan"] == operation_url(
+        Operation.objects.get().pk, "confirm"
+    )
+
+
+def test_registering_is_offered_by_no_menu(administrator: Client) -> None:
+    factories.instance()
+
+    html = administrator.get("/admin/herds/instance/").content.decode()
+
+    assert 'value="rebuild"' in html
+    assert 'value="register"' not in html

@@ -22,7 +22,7 @@ from . import files
 from .session import Session, hold_session
 from .sql_text import literal
 
-HEARTBEAT = 15.0
+HEARTBEAT = 2.0
 """Seconds between two signs of life. The server ends a session that has given none for
 ``_SILENCE``: a worker that is cut off without a word leaves no backup behind."""
 

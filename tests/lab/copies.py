@@ -145,6 +145,21 @@ class Pair:
         argv = ["sh", "-c", shown, "sh", self.directory]
         return self.target.shell.run(argv, ok=(0, 1)).stdout
 
+    def programs(self, cluster: Cluster) -> str:
+        """Give the programs of a copy that run on a cluster's host."""
+        names = "rsync|pg_rewind|pg_basebackup|psql"
+        argv = ["pgrep", "-l", "-x", names]
+        return cluster.shell.run(argv, ok=(0, 1)).stdout
+
+    def sessions(self) -> int:
+        """Count the source's sessions that hold it ready for a copy."""
+        return int(
+            self.source.psql(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name = 'elephaas';"
+            )
+        )
+
     def follow(self) -> None:
         """Have the target follow the source by its own name."""
         host = self.target.host

@@ -28,6 +28,7 @@ from .records import ORDER, Record, StepBegun, TargetBegun, TargetEnded
 
 logger = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _BATCH = 500  # records in one commit, at most
@@ -54,7 +55,8 @@ class _End:
 class _Deed:
     """Other work in the metadata, and what its thread waits on."""
 
-    work: Callable[[], Any]
+    work: Callable[[Sequence[Any]], Sequence[Any]]
+    item: Any
     done: Future[Any]
     owned: bool
 
@@ -116,38 +118,64 @@ class Journal:
             Disowned: this worker was declared lost; nothing was done.
             Exception: whatever the work raises.
         """
-        deed = _Deed(work, Future(), owned)
+        deed = _Deed(lambda _: [work()], None, Future(), owned)
+        self._waiting.put(deed)
+        result: T = deed.done.result()
+        return result
+
+    def do_jointly(self, work: Callable[[Sequence[S]], Sequence[T]], item: S) -> T:
+        """Do the same other work for all items that wait for it, in one transaction.
+
+        Where it fails for several together it is done again for each of them alone.
+
+        Args:
+            work: a plain function, which gives a result for each item.
+            item: what it is to be done for.
+
+        Raises:
+            Disowned: this worker was declared lost; nothing was done.
+            Exception: whatever the work raises for this item.
+        """
+        deed = _Deed(work, item, Future(), owned=True)
         self._waiting.put(deed)
         result: T = deed.done.result()
         return result
 
     def _write_on(self) -> None:
         try:
-            while True:
-                entries, last = self._gather()
+            is_over = False
+            while not is_over:
+                entries, deeds, is_over = self._gather()
                 self._commit(entries)
-                if last is None:
-                    continue
-                if isinstance(last, _End):
-                    return
-                self._persist([last.done], partial(self._perform, last))
+                for together in deeds:
+                    done = [deed.done for deed in together]
+                    self._persist(done, partial(self._perform, together))
         finally:
             connection.close()
 
-    def _gather(self) -> tuple[list[_Entry], _Deed | _End | None]:
-        """Take what has arrived, up to other work or the end; wait for the first."""
+    def _gather(self) -> tuple[list[_Entry], list[list[_Deed]], bool]:
+        """Take what has arrived, and whether the end has; wait for the first.
+
+        A thread that waits for other work hands in nothing meanwhile, so the records
+        that came after it are of other threads and may go first.
+        """
         entries: list[_Entry] = []
+        deeds: dict[Callable[..., Any], list[_Deed]] = {}
         size = 0
         while size < _BATCH:
             try:
-                item = self._waiting.get(block=not entries)
+                item = self._waiting.get(block=not size)
             except queue.Empty:
                 break
-            if not isinstance(item, _Entry):
-                return entries, item
-            entries.append(item)
-            size += len(item.records)
-        return entries, None
+            size += 1
+            if isinstance(item, _End):
+                return entries, list(deeds.values()), True
+            if isinstance(item, _Deed):
+                deeds.setdefault(item.work, []).append(item)
+            else:
+                entries.append(item)
+                size += len(item.records)
+        return entries, list(deeds.values()), False
 
     def _commit(self, entries: Sequence[_Entry]) -> None:
         try:
@@ -189,16 +217,18 @@ class Journal:
                         each.set_result(result)
             return
 
-    def _perform(self, deed: _Deed) -> Sequence[Any]:
+    def _perform(self, deeds: Sequence[_Deed]) -> Sequence[Any]:
         try:
             with transaction.atomic():
-                if deed.owned:
+                if any(deed.owned for deed in deeds):
                     self._refuse_disowned()
-                return [deed.work()]
+                return deeds[0].work([deed.item for deed in deeds])
         except (OperationalError, InterfaceError, Disowned):
             raise
         except Exception as error:
-            return [_Failed(error)]
+            if len(deeds) == 1:
+                return [_Failed(error)]
+            return [result for deed in deeds for result in self._perform([deed])]
 
     def _write(self, entries: Sequence[_Entry]) -> list[list[bool]]:
         records = [record for entry in entries for record in entry.records]

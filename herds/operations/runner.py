@@ -12,18 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import F
 from django.utils import timezone
 
 from herds.domain.clock import Clock
 from herds.domain.cluster import Observation
 from herds.domain.states import (
-    ACTIVE_OPERATIONS,
     ACTIVE_TARGETS,
-    OperationState,
     TargetState,
 )
 from herds.errors import (
@@ -36,13 +32,14 @@ from herds.errors import (
     OperationCancelled,
     OutcomeUnknown,
 )
-from herds.models import Operation, OperationJob, OperationStep, OperationTarget
+from herds.models import Operation, OperationTarget
 from herds.services.actions import Action
 from herds.services.recording import Sighting, Unseen, record_sightings
 from herds.services.target import Member, Target
 from herds.services.toolbox import Toolbox
 
 from . import dispatch, registry
+from .claims import Claim, Earlier, Share, claim_all, hand_on_all
 from .journal import Disowned, Journal
 from .records import TargetEnded
 from .story import Dropped, Story
@@ -143,19 +140,20 @@ def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
     """
     cancelled = crew.cancellations.join(operation_id)
     try:
-        claimed = crew.journal.do(lambda: _claim(operation_id, herd_key, crew))
+        share = Share(operation_id, herd_key)
+        claim = Claim(share, crew.worker_id, crew.toolbox)
+        claimed = crew.journal.do_jointly(claim_all, claim)
         if claimed is not None:
-            operation, targets, earlier, members = claimed
             run = _HerdRun(
-                operation=operation,
-                action=registry.get(operation.action),
+                operation=claimed.operation,
+                action=registry.get(claimed.operation.action),
                 crew=crew,
                 cancelled=cancelled,
-                earlier=earlier,
-                members=members,
+                earlier=claimed.earlier,
+                members=claimed.members,
             )
-            _run_waves(run, targets)
-        crew.journal.do(lambda: _hand_on(operation_id, herd_key))
+            _run_waves(run, claimed.targets)
+        crew.journal.do_jointly(hand_on_all, share)
     except Disowned:
         logger.warning("Operation %s was taken from this worker", operation_id)
     except (OperationalError, InterfaceError):
@@ -165,73 +163,6 @@ def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
         crew.journal.do(partial(_break_off, operation_id, herd_key, error))
     finally:
         crew.cancellations.leave(operation_id)
-
-
-Earlier = Mapping[int, Mapping[str, Mapping[str, Any]]]
-"""What earlier attempts saw: by target, by the name of the step."""
-
-
-def _claim(
-    operation_id: int, herd_key: str, crew: Crew
-) -> tuple[Operation, list[OperationTarget], Earlier, tuple[Member, ...]] | None:
-    """Make the queued targets of a herd this worker's own."""
-    operation = Operation.objects.select_for_update().filter(pk=operation_id).first()
-    if operation is None:
-        return None
-    targets = list(
-        operation.targets.select_for_update(of=("self",))
-        .filter(herd_key=herd_key, state=TargetState.QUEUED)
-        .select_related("instance__server", "instance__herd__environment")
-        .order_by("wave", "position")
-    )
-    if not targets:
-        return None
-    operation.targets.filter(herd_key=herd_key, state=TargetState.QUEUED).update(
-        attempt=F("attempt") + 1, worker=crew.worker_id
-    )
-    for target in targets:
-        target.attempt += 1
-    OperationJob.objects.filter(operation=operation, herd_key=herd_key).update(
-        worker=crew.worker_id
-    )
-    if operation.state == OperationState.QUEUED:
-        operation.state = OperationState.RUNNING
-    operation.started_at = operation.started_at or timezone.now()
-    operation.save(update_fields=["state", "started_at"])
-    members: tuple[Member, ...] = ()
-    herd_id = targets[0].herd_id
-    if herd_id is not None and registry.get(operation.action).needs_members:
-        members = crew.toolbox.members(herd_id)
-    return operation, targets, _earlier(targets), members
-
-
-def _earlier(
-    targets: Sequence[OperationTarget],
-) -> Earlier:
-    """Give what earlier attempts saw in each step, the first sight of it."""
-    again = [target.pk for target in targets if target.attempt > 1]
-    seen: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    if again:
-        steps = OperationStep.objects.filter(target__in=again).exclude(evidence={})
-        for step in steps.order_by("target", "attempt", "number"):
-            seen[step.target_id].setdefault(step.name, step.evidence)
-    return seen
-
-
-def _hand_on(operation_id: int, herd_key: str) -> None:
-    """Give the herd's job back if targets are left in it, and settle the operation."""
-    operation = Operation.objects.select_for_update().filter(pk=operation_id).first()
-    if operation is None:
-        return
-    left = operation.targets.filter(herd_key=herd_key, state=TargetState.QUEUED)
-    job = OperationJob.objects.filter(operation=operation, herd_key=herd_key)
-    if left.exists():
-        left.update(worker=None)
-        job.update(worker=None, queue_id=None)
-    else:
-        job.update(worker=None, is_done=True)
-    if operation.state in ACTIVE_OPERATIONS:
-        dispatch.settle(operation)
 
 
 def _break_off(operation_id: int, herd_key: str, error: Exception) -> None:
@@ -247,7 +178,7 @@ def _break_off(operation_id: int, herd_key: str, error: Exception) -> None:
         current_step="",
         finished_at=timezone.now(),
     )
-    _hand_on(operation_id, herd_key)
+    hand_on_all([Share(operation_id, herd_key)])
 
 
 def _told(error: Exception, where: str) -> tuple[str, str]:
@@ -276,12 +207,21 @@ def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
 def _keep_sightings(run: _HerdRun, herd_id: int) -> None:
     """Note in the inventory what was seen; the operation goes on without that too."""
     try:
-        run.crew.journal.do(partial(record_sightings, herd_id, run.sightings))
+        run.crew.journal.do_jointly(_keep_all, (herd_id, run.sightings))
     except (Disowned, OperationalError, InterfaceError):
         raise
     except Exception:
         logger.exception("What was seen of herd %s could not be kept", herd_id)
     run.sightings = {}
+
+
+def _keep_all(seen: Sequence[tuple[int, Mapping[int, Sighting]]]) -> list[None]:
+    """Note what was seen of several herds, or of one in several operations."""
+    herds: dict[int, dict[int, Sighting]] = defaultdict(dict)
+    for herd_id, sightings in seen:
+        herds[herd_id].update(sightings)
+    record_sightings(herds)
+    return [None] * len(seen)
 
 
 def _drop_rest(operation_id: int) -> None:

@@ -30,8 +30,8 @@ _KEEP = """
     """
 
 
-def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
-    """Note what was seen of some members of one herd.
+def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
+    """Note what was seen of some members of some herds.
 
     The upstream of a standby is the one that was seen to serve it (``upstream`` among
     the observation's facts, an instance id), else the member that lists it among its
@@ -39,15 +39,26 @@ def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
     one primary.
 
     Args:
-        herd_id: the herd.
-        sightings: what was seen, by instance id; ids that are gone are passed over.
+        sightings: what was seen, by herd id, by instance id; ids that are gone are
+            passed over.
     """
-    members = {
-        member.pk: member
-        for member in Instance.objects.filter(herd_id=herd_id).select_related(
-            "server", "herd"
-        )
-    }
+    herds: dict[int, dict[int, Instance]] = {herd_id: {} for herd_id in sightings}
+    for member in Instance.objects.filter(herd_id__in=herds).select_related(
+        "server", "herd"
+    ):
+        herds[member.herd_id][member.pk] = member
+    noted = [
+        member
+        for herd_id, members in herds.items()
+        for member in _note_herd(members, sightings[herd_id])
+    ]
+    _keep(sorted(noted, key=lambda member: member.pk))
+
+
+def _note_herd(
+    members: Mapping[int, Instance], sightings: Mapping[int, Sighting]
+) -> list[Instance]:
+    """Note what was seen of a herd in its members; give those that were seen."""
     seen = {
         number: sighting
         for number, sighting in sightings.items()
@@ -63,11 +74,11 @@ def record_sightings(herd_id: int, sightings: Mapping[int, Sighting]) -> None:
             member = members[number]
             member.unreachable_since = member.unreachable_since or sighting.at
             member.unreachable_why = sighting.why
-    _keep([members[number] for number in sightings if number in members])
+    return [members[number] for number in sightings if number in members]
 
 
 def _keep(members: Sequence[Instance]) -> None:
-    """Save what changed, all rows in one round trip: this runs for every herd."""
+    """Save what changed, in one round trip and always in the same order of rows."""
     with connection.cursor() as cursor:
         cursor.executemany(
             _KEEP,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,6 +31,7 @@ from tests.doubles.engine import (
     outcomes,
     states,
     target_on,
+    until,
 )
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -184,6 +186,41 @@ def test_other_work_is_undone_as_a_whole_when_it_fails(journal: Journal) -> None
         journal.do(work)
 
     assert not factories.Environment.objects.filter(env_name="half").exists()
+
+
+def test_the_same_work_is_done_together_and_one_failure_spoils_no_other(
+    journal: Journal,
+) -> None:
+    calls: list[list[str]] = []
+
+    def add(names: Sequence[str]) -> list[int]:
+        calls.append(list(names))
+        return [factories.environment(name).pk for name in names if valid(name)]
+
+    def valid(name: str) -> bool:
+        if name == "bad":
+            raise ValueError(name)
+        return True
+
+    hold = threading.Event()
+    with ThreadPoolExecutor(4) as threads:
+        blocker = threads.submit(journal.do, lambda: hold.wait(20))
+        until(lambda: journal._waiting.empty())
+        added = {
+            name: threads.submit(journal.do_jointly, add, name)
+            for name in ("one", "bad", "two")
+        }
+        until(lambda: journal._waiting.qsize() == 3)
+        hold.set()
+        assert blocker.result(20)
+
+        assert added["one"].result(20) != added["two"].result(20)
+        with pytest.raises(ValueError, match="bad"):
+            added["bad"].result(20)
+    assert [len(names) for names in calls] == [3, 1, 1, 1]
+    names = factories.Environment.objects.values_list("env_name", flat=True)
+    assert set(names) >= {"one", "two"}
+    assert "bad" not in names
 
 
 def test_a_disowned_worker_writes_nothing_and_learns_of_it(

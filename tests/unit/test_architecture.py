@@ -114,8 +114,8 @@ def _may(importer: str, target: str) -> bool:
     )
 
 
-# What may be known of SSH where PostgreSQL is spoken: commands as values, input that
-# is written while they run, and two of them joined. They stand on the protocol ``Shell``
+# What may be known of SSH where PostgreSQL is spoken: commands as values, input that is
+# written while they run, and two of them joined. They stand on the protocol ``Shell``
 # alone, not on how a host is reached.
 PROTOCOLS = ("herds.ssh.shell", "herds.ssh.feed", "herds.ssh.relay")
 

@@ -111,18 +111,23 @@ def _free_orphans() -> None:
 
     The queue's own worker rows end with their process's heartbeat; a job marked
     "doing" whose herd nobody of ours works on would hold the herd's lock for ever.
+    One that has left the queue although its herd was never begun, as after a worker
+    that was disowned between the two, would be waited for for ever.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT job.queue_id
               FROM ele_operation_job job
-              JOIN procrastinate_jobs queued ON queued.id = job.queue_id
+              LEFT JOIN procrastinate_jobs queued ON queued.id = job.queue_id
               LEFT JOIN procrastinate_workers process ON process.id = queued.worker_id
              WHERE queued.status = 'doing'
                AND (process.id IS NULL
                     OR process.last_heartbeat < now() - make_interval(secs => %s))
                AND (job.is_done OR job.worker_id IS NULL)
+                OR job.queue_id IS NOT NULL AND NOT job.is_done
+               AND job.worker_id IS NULL
+               AND coalesce(queued.status NOT IN ('todo', 'doing'), true)
             """,
             [LOST_AFTER.total_seconds()],
         )

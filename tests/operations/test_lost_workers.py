@@ -371,6 +371,20 @@ def test_a_job_that_nobody_began_after_taking_it_is_queued_anew(
         assert ended(operation).state == "succeeded"
 
 
+def test_a_job_that_left_the_queue_before_anybody_began_it_is_queued_anew(
+    trade: Herd, fleet: SimulatedFleet
+) -> None:
+    """A worker that was disowned between taking a job and claiming its herd."""
+    operation = ask("restart", trade)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+
+    reaper.reap()
+
+    with working(fleet):
+        assert ended(operation).state == "succeeded"
+
+
 def test_resume_after_a_cancel_goes_on_to_the_end(
     fleet: SimulatedFleet, trade: Herd
 ) -> None:

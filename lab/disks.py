@@ -56,6 +56,8 @@ def _make_shared_etc(state: LabState, known_hosts: str) -> None:
     etc = state.directory / "etc"
     subprocess.run(["cp", "-a", "-T", "/etc", str(etc)], check=True)
     shutil.rmtree(etc / "postgresql", ignore_errors=True)
+    # As postgresql-common makes it: empty, and its owner's who makes clusters.
+    directory(etc / "postgresql", owner=clusters.OWNER)
     for key in (etc / "ssh").glob("ssh_host_*"):
         key.unlink()
     # On many machines this is a link into /run, which is not the host's.

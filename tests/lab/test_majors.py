@@ -8,6 +8,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from herds.domain.cluster import Activity
+from herds.postgres import replication
 from herds.postgres.cluster import Cluster
 from herds.postgres.streaming import await_streaming
 from lab import HerdSpec, Lab, Layout
@@ -16,6 +17,7 @@ from tests.lab.metadata import MetadataServer
 from tests.lab.polling import eventually
 from tests.lab.product import PROJECT, Product, said, states, until
 from tests.lab.replicas import Replicas
+from tests.lab.truth import Truth
 
 DEBIAN = tuple(
     herd(major, 5400 + int(major), "ele01", "ele02", packaging="debian")
@@ -166,6 +168,53 @@ def test_a_probe_tells_everything_of_a_running_pair(
     assert "standby.signal" in down.files
     assert "standby.signal" not in up.files
     primary.psql("SELECT pg_drop_replication_slot('spare');")
+
+
+@pytest.mark.parametrize("spec", DEBIAN, ids=lambda spec: spec.name)
+def test_a_running_standby_is_redirected_without_a_restart(
+    replicas: Replicas, spec: HerdSpec
+) -> None:
+    _, standby = pair(replicas, spec)
+    before = standby.look().pid
+
+    redirect(replicas, standby, f"{spec.members[0]}.lab.test")
+    redirect(replicas, standby, replicas.lab.state.vhost(spec.name))
+
+    assert standby.look().pid == before
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in DEBIAN if int(spec.version) >= 17], ids=lambda s: s.name
+)
+def test_a_standby_is_redirected_where_alter_system_is_forbidden(
+    replicas: Replicas, spec: HerdSpec
+) -> None:
+    _, standby = pair(replicas, spec)
+    name = f"{spec.name}@{spec.members[1]}"
+    with Truth(replicas.lab).configured(name, "\nallow_alter_system = off\n"):
+        standby.psql("SELECT pg_reload_conf();")
+        eventually(
+            lambda: standby.psql("SHOW allow_alter_system;") == "off", "it is forbidden"
+        )
+
+        redirect(replicas, standby, f"{spec.members[0]}.lab.test")
+
+    redirect(replicas, standby, replicas.lab.state.vhost(spec.name))
+    assert standby.psql("SHOW allow_alter_system;") == "on"
+
+
+def redirect(replicas: Replicas, standby: Cluster, host: str) -> None:
+    """Have a running standby follow by another name, and see that it does."""
+    upstream = replicas.upstream(standby.ref.base_name, standby.host, name=host)
+    replication.follow(standby, upstream)
+
+    def follows() -> bool:
+        receiver = standby.probe().receiver
+        return receiver is not None and (
+            (receiver.status, receiver.host) == ("streaming", host)
+        )
+
+    eventually(follows, f"it streams from {host}")
 
 
 @each_herd

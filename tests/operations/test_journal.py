@@ -202,10 +202,15 @@ def test_the_same_work_is_done_together_and_one_failure_spoils_no_other(
             raise ValueError(name)
         return True
 
-    hold = threading.Event()
+    begun, hold = threading.Event(), threading.Event()
+
+    def block() -> bool:
+        begun.set()
+        return hold.wait(20)
+
     with ThreadPoolExecutor(4) as threads:
-        blocker = threads.submit(journal.do, lambda: hold.wait(20))
-        until(lambda: journal._waiting.empty())
+        blocker = threads.submit(journal.do, block)
+        assert begun.wait(20)
         added = {
             name: threads.submit(journal.do_jointly, add, name)
             for name in ("one", "bad", "two")

@@ -27,9 +27,11 @@ RHEL = tuple(
     herd(major, 5400 + int(major), "ele03", "ele04", packaging="rhel")
     for major in MAJORS
 )
-LAYOUT = Layout(hosts=("ele01", "ele02", "ele03", "ele04"), herds=DEBIAN + RHEL)
+PLAIN = (herd("18", 5518, "ele01", "ele02", packaging="plain"),)
+HERDS = DEBIAN + RHEL + PLAIN
+LAYOUT = Layout(hosts=("ele01", "ele02", "ele03", "ele04"), herds=HERDS)
 
-each_herd = pytest.mark.parametrize("spec", DEBIAN + RHEL, ids=lambda spec: spec.name)
+each_herd = pytest.mark.parametrize("spec", HERDS, ids=lambda spec: spec.name)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +85,9 @@ def config_file(spec: HerdSpec) -> str:
 
 
 def bin_directory(spec: HerdSpec) -> str:
-    if spec.packaging == "debian":
-        return f"/usr/lib/postgresql/{spec.version}/bin"
-    return f"/usr/pgsql-{spec.version}/bin"
+    if spec.packaging == "rhel":
+        return f"/usr/pgsql-{spec.version}/bin"
+    return f"/usr/lib/postgresql/{spec.version}/bin"
 
 
 def test_the_settings_say_what_to_change_for_rhel() -> None:
@@ -94,6 +96,43 @@ def test_the_settings_say_what_to_change_for_rhel() -> None:
     assert "/usr/pgsql-{version[0]}/bin" in example
     assert RHEL_COMMANDS["start"].startswith("{COMMANDS[base]} -w -l {pgdata}/")
     assert RHEL_COMMANDS["base"].startswith("/usr/pgsql-{version[0]}/bin/pg_ctl ")
+
+
+def test_the_lab_tells_which_major_it_sees(majors_lab: Lab) -> None:
+    seen = majors_lab.status()["herds"]
+
+    for spec in HERDS:
+        assert seen[spec.name]["packaging"] == spec.packaging
+        assert set(seen[spec.name]["versions"]) == set(spec.members)
+        for version in seen[spec.name]["versions"].values():
+            assert version.startswith(f"{spec.version}.")
+    assert "rhel 17." in majors_lab.describe()
+
+
+def test_a_host_has_only_the_programs_of_its_kind(majors_lab: Lab) -> None:
+    shown = {
+        host: majors_lab.exec(
+            host, ["sh", "-c", "ls -d /usr/lib/postgresql/* /usr/pgsql-*"], check=False
+        ).stdout.split()
+        for host in ("ele01", "ele03")
+    }
+
+    assert shown["ele01"] == [f"/usr/lib/postgresql/{major}" for major in MAJORS]
+    assert shown["ele03"] == [f"/usr/pgsql-{major}" for major in MAJORS]
+
+
+def test_clusters_of_every_major_start_when_their_host_does(majors_lab: Lab) -> None:
+    for host in ("ele02", "ele04"):
+        majors_lab.kill(host)
+        majors_lab.boot(host)
+
+    truth = Truth(majors_lab)
+    for spec in HERDS:
+        argv = [f"{bin_directory(spec)}/pg_ctl", "-D", spec.data_root, "status"]
+        # The connection that was lost may stay listed for a minute.
+        until(lambda spec=spec: truth.streams(spec.name), 90, f"{spec.name} streams")
+        shown = majors_lab.exec(spec.members[1], argv, user="postgres").stdout
+        assert f"{bin_directory(spec)}/postgres" in shown
 
 
 @each_herd

@@ -85,6 +85,27 @@ def plain(
         yield installations["plain"]
 
 
+@pytest.fixture(scope="session")
+def website(
+    installations: dict[str, Product], django_db_blocker: DjangoDbBlocker
+) -> Iterator[str]:
+    """The address of the pages of ``debian``, with an administrator and a viewer.
+
+    Their passwords are their names.
+    """
+    from django.contrib.auth.models import Permission, User
+
+    product = installations["debian"]
+    with django_db_blocker.unblock(), product.used_here():
+        User.objects.create_superuser("admin", password="admin")
+        viewer = User.objects.create_user("viewer", password="viewer", is_staff=True)
+        viewer.user_permissions.set(
+            Permission.objects.filter(codename__startswith="view_")
+        )
+    with product.served() as address:
+        yield address
+
+
 def _take_down_strays() -> None:
     """End labs of earlier test runs that were killed."""
     from lab import Lab

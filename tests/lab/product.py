@@ -182,6 +182,7 @@ class Product(Truth):
             "ALLOWED_HOSTS": ["localhost"],
             "SESSION_COOKIE_SECURE": False,
             "CSRF_COOKIE_SECURE": False,
+            "PASSWORD_HASHERS": list(settings.PASSWORD_HASHERS),
             "STATIC_ROOT": str(self.directory / "static"),
             "PUBLIC_KEY": self.lab.ssh_key.with_suffix(".pub").read_text(),
             "DATABASES": {

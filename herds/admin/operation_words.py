@@ -206,7 +206,7 @@ def cancel_words(operation: Operation, counts: Mapping[TargetState, int]) -> str
     dropped = f"{counted(queued, 'target')} not begun {_be(queued)} left alone"
     begun = (
         f"{counted(running, 'target')} running now "
-        f"{'stops' if running == 1 else 'stop'} at the next safe point"
+        f"{'comes' if running == 1 else 'come'} to a safe end first"
     )
     parts = [text for number, text in ((queued, dropped), (running, begun)) if number]
     return f"If you cancel now: {'; '.join(parts)}." if parts else ""

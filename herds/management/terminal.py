@@ -123,6 +123,14 @@ def _print_choices(target: OperationTarget, out: OutputWrapper) -> None:
             out.write(f"{words}\n")
 
 
+def print_outcomes(operation: Operation, out: OutputWrapper) -> None:
+    """Print how each target ended, or where it is, and the operation as a whole."""
+    out.write("\n")
+    for target in operation.targets.all():
+        out.write(_ended_line(target))
+    out.write(f"\n{operation.state}. {operation.outcome}".rstrip() + "\n")
+
+
 def _print_table(rows: Sequence[Sequence[str]], out: OutputWrapper) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

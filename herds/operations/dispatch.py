@@ -126,5 +126,5 @@ def _outcome(operation: Operation, states: Counter[str]) -> str:
     hint = {
         OperationState.INTERRUPTED: " Resume to go on.",
         OperationState.CANCELLED: "",
-    }.get(OperationState(operation.state), " Read why below, then retry those.")
+    }.get(OperationState(operation.state), " Each says why; then retry those.")
     return f"{'; '.join(parts)}.{hint}"

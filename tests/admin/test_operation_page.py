@@ -273,7 +273,7 @@ def test_a_person_cancels_their_own_operation(
     )
     page = text(client, url(running))
     assert "1 target not begun is left alone" in page
-    assert "1 target running now stops at the next safe point" in page
+    assert "1 target running now comes to a safe end first" in page
 
     assert "anna asked to cancel." in cancel(client, running)
     running.refresh_from_db()

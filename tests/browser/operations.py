@@ -218,7 +218,7 @@ def _failed(admin) -> int:  # type: ignore[no-untyped-def]
     return _ended(
         admin,
         "partly",
-        "2 of 3 restarted; 1 failed. Read why below, then retry those.",
+        "2 of 3 restarted; 1 failed. Each says why; then retry those.",
         [_GOOD, _GOOD, _BAD],
     )
 

@@ -63,7 +63,7 @@ def test_the_others_finish(operation: Operation) -> None:
     }, said(operation)
     assert operation.state == "partly"
     assert operation.outcome == (
-        "3 of 6 restarted; 3 failed. Read why below, then retry those."
+        "3 of 6 restarted; 3 failed. Each says why; then retry those."
     )
 
 

@@ -13,7 +13,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
 from herds.errors import ElephaasError, PreconditionFailed
-from herds.management.terminal import EXIT_STATUS, as_json, follow, print_plan
+from herds.management.terminal import (
+    EXIT_STATUS,
+    as_json,
+    follow,
+    print_outcomes,
+    print_plan,
+)
 from herds.models import Operation
 from herds.operations import plans, reaper, registry, requests
 from herds.operations.requests import Requester
@@ -104,8 +110,11 @@ class Command(BaseCommand):
             return
         if self._json:
             self.stdout.write(as_json(operation))
+        if options["action"] == "show":
+            return
         status = _exit_status(operation, detached=options["detach"])
-        if options["action"] != "show" and status:
+        # Who cancels wants nothing else than that it ends.
+        if status and options["action"] != "cancel":
             sys.exit(status)
 
     def _operate(self, options: dict[str, Any]) -> Operation | None:
@@ -146,7 +155,7 @@ class Command(BaseCommand):
         operation = requests.found(number)
         if not self._json:
             print_plan(operation, self.stdout)
-            self.stdout.write(f"\n{operation.state}. {operation.outcome}")
+            print_outcomes(operation, self.stdout)
         return operation
 
     def _plan(self, options: dict[str, Any], requester: Requester) -> Operation:

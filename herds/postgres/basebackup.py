@@ -11,9 +11,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from herds.errors import CommandFailed
+from herds.errors import PreconditionFailed
 from herds.ssh.shell import Shell
 
+from .complaint import program_failed
 from .copy_source import CopySource
 from .lock import BUSY, busy
 from .look import script
@@ -21,6 +22,9 @@ from .meter import Meter, Progress
 
 # "  24576/24576 kB (100%), 1/1 tablespace"
 _PROGRESS = re.compile(rb"^ *(\d+)/(\d+) kB \(\d+%\)", re.MULTILINE)
+
+
+_OCCUPIED = 66  # basebackup.sh: the directory is not empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ def base_backup(
         timeout: seconds for the whole.
 
     Raises:
-        PreconditionFailed: something else writes to the directory.
+        PreconditionFailed: the directory is not empty, or something else writes to it.
         CommandFailed: pg_basebackup's own words.
         ElephaasError: as ``Shell.run``.
     """
@@ -106,15 +110,13 @@ def base_backup(
     )
     if done.status == BUSY:
         raise busy(target.host, data_directory)
+    if done.status == _OCCUPIED:
+        raise PreconditionFailed(
+            f"{data_directory} on {target.host} is not empty; nothing was changed.",
+            host=target.host,
+        )
     if done.status != 0:
-        said = "\n".join(
-            line
-            for line in done.stderr.splitlines()
-            if line.startswith("pg_basebackup")
-        )
-        raise CommandFailed(
-            target.host, "pg_basebackup", done.status, said or done.stderr
-        )
+        raise program_failed(target.host, "pg_basebackup", done.status, done.stderr)
     meter.end()
     return Copied(bytes=meter.done, seconds=time.monotonic() - begun)
 

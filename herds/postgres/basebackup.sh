@@ -8,6 +8,7 @@ read_password
 
 # The lock belongs to the directory: it outlives whoever started this, not the copying.
 exec 9<"$directory" && flock -n -E 75 9 || exit
+[ -z "$(ls -A "$directory")" ] || exit 66
 
 "$@" &
 copying=$!

@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 
 from herds.domain.probe import Probe
-from herds.errors import CommandFailed, PreconditionFailed
+from herds.errors import PreconditionFailed
 from herds.ssh.shell import Completed, Shell
 
 from .cluster import Cluster
+from .complaint import program_failed
 from .copy_source import CopySource, ask_source
 from .lock import BUSY, busy
 from .look import script
@@ -284,11 +285,5 @@ def _judge(host: str, data_directory: str, done: Completed) -> None:
             host=host,
             hint="Rebuild it by a copy.",
         )
-    said = f"{done.stdout}\n{done.stderr}"
     what = "postgres --single" if done.status == _NO_RECOVERY else "pg_rewind"
-    lines = [
-        line
-        for line in said.splitlines()
-        if re.search(r"\b(error|fatal|detail|hint|could not|FATAL|PANIC)\b", line)
-    ]
-    raise CommandFailed(host, what, done.status, "\n".join(lines) or said)
+    raise program_failed(host, what, done.status, f"{done.stdout}\n{done.stderr}")

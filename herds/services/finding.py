@@ -10,6 +10,7 @@ from herds.domain.cluster import Activity
 from herds.domain.plan import Check, Verdict
 from herds.domain.probe import Probe
 from herds.errors import PreconditionFailed
+from herds.postgres.replication import application_name
 
 from .company import Sight, hosts, look_at_others
 from .target import Member, Target
@@ -25,17 +26,15 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What was found in the directory and in the herd."""
+    """What was found in the directory and in the herd.
+
+    ``upstream`` is the member that a standby receives from, where that can be told.
+    """
 
     way: Way
     probe: Probe
-    company: tuple[Sight, ...]
     primary: Member | None = None
-
-    @property
-    def upstream(self) -> Member | None:
-        """The member that this standby receives from, where that can be told."""
-        return _upstream(self.probe, self.company, self.primary)
+    upstream: Member | None = None
 
 
 def find(target: Target) -> Found:
@@ -52,7 +51,12 @@ def find(target: Target) -> Found:
     _refuse_occupied(target, probe)
     if probe.seen.activity not in {Activity.ABSENT, Activity.FOREIGN}:
         _refuse_other_cluster(target, probe, company)
-        return Found(way=Way.RECORD, probe=probe, company=company, primary=primary)
+        return Found(
+            way=Way.RECORD,
+            probe=probe,
+            primary=primary,
+            upstream=_upstream(target, probe, company, primary),
+        )
     if len(writers) > 1:
         raise PreconditionFailed(
             f"{hosts(writers)} both take the herd's writes; of which of them "
@@ -63,7 +67,7 @@ def find(target: Target) -> Found:
     way = Way.REPLICA if primary else Way.CREATE
     if way is Way.CREATE:
         _refuse_second_cluster(target, company)
-    return Found(way=way, probe=probe, company=company, primary=primary)
+    return Found(way=way, probe=probe, primary=primary)
 
 
 def _refuse_occupied(target: Target, probe: Probe) -> None:
@@ -197,18 +201,27 @@ def _is_standby(probe: Probe) -> bool:
 
 
 def _upstream(
-    probe: Probe, company: Sequence[Sight], primary: Member | None
+    target: Target, probe: Probe, company: Sequence[Sight], primary: Member | None
 ) -> Member | None:
     """Tell whom a standby receives from.
 
-    Its upstream lists it by its name. A receiver names a host; the virtual host's name
-    means the primary.
+    Its upstream lists it by its name. Its receiver names a host; the virtual host's
+    name, or any other that is no member's, means the primary.
     """
     if not _is_standby(probe):
         return None
-    receiver = probe.receiver
-    if receiver is not None:
+    ref = target.cluster.ref
+    name = application_name(ref.base_name, ref.hostname)
+    for sight in company:
+        followers = sight.seen.followers if sight.seen else ()
+        if any(each.application_name == name for each in followers):
+            return sight.member
+    if probe.receiver is not None:
         for sight in company:
-            if receiver.host.partition(".")[0] == sight.member.host.partition(".")[0]:
+            if _short(probe.receiver.host) == _short(sight.member.host):
                 return sight.member
     return primary
+
+
+def _short(hostname: str) -> str:
+    return hostname.partition(".")[0]

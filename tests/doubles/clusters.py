@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from herds.domain.cluster import Activity, ClusterRef, Observation
+from herds.domain.cluster import Activity, ClusterRef, Follower, Observation
 from herds.domain.lsn import Lsn
+from herds.domain.probe import Probe
 from herds.errors import ElephaasError
 from herds.models import Instance
 from herds.postgres.cluster import Acted
 from herds.services.target import Member
 from herds.services.toolbox import cluster_ref
+from herds.ssh.shell import Completed
 
 Hook = Callable[["SimulatedCluster", str], None]
 
@@ -45,6 +47,10 @@ class SimulatedCluster:
     pid: int = 4711
     timeline: int = 1
     position: Lsn = field(default=Lsn(0x3000000))
+    system_identifier: str = "7400000000000000001"
+    followers: tuple[Follower, ...] = ()
+    probed: dict[str, Any] = field(default_factory=dict)  # what only a probe tells
+    answers: dict[str, str] = field(default_factory=dict)  # by what was asked
     _loaded: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -59,12 +65,16 @@ class SimulatedCluster:
         if self.unreachable is not None:
             raise self.unreachable
         now = datetime.now(UTC)
+        if not self.running and self.activity in {Activity.ABSENT, Activity.FOREIGN}:
+            return Observation(activity=self.activity, observed_at=now)
         if not self.running:
+            was = "shut down in recovery" if self.in_recovery else "shut down"
             return Observation(
                 activity=Activity.STOPPED,
                 observed_at=now,
                 version="15",
-                control_state="shut down",
+                control_state=was,
+                system_identifier=self.system_identifier,
             )
         return Observation(
             activity=self.activity or Activity.RUNNING,
@@ -76,8 +86,13 @@ class SimulatedCluster:
             in_recovery=self.in_recovery,
             position=self.position,
             loaded_at=self._loaded,
+            system_identifier=self.system_identifier,
+            followers=self.followers,
             facts={"loaded_ago": (now - self._loaded).total_seconds()},
         )
+
+    def probe(self) -> Probe:
+        return Probe(seen=self.look(), **self.probed)
 
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         self.before(self, name)
@@ -107,7 +122,18 @@ class SimulatedCluster:
         if words == "ask for timeline and position":
             return f"{self.timeline}|{self.position}"
         self.log.append((self.host, words))
-        return ""
+        return self.answers.get(words, "")
+
+    def run_script(self, argv: list[str], words: str, **options: Any) -> Completed:
+        """Answer a script of the adapter, known by what it is called."""
+        return Completed(
+            argv=tuple(argv),
+            status=0,
+            stdout=self.answers[words],
+            stderr="",
+            seconds=0.01,
+            truncated=False,
+        )
 
     def _obey(self, name: str) -> None:
         now = datetime.now(UTC)
@@ -119,6 +145,8 @@ class SimulatedCluster:
             self.running, self.activity, self._loaded = True, None, now
         elif name == "reload":
             self._loaded = now
+        elif name == "init":
+            self.activity = None
         elif name == "promote":
             self.in_recovery, self.timeline = False, self.timeline + 1
 

@@ -52,7 +52,7 @@ def test_every_step_is_recorded_with_command_status_output_and_evidence(
     ]
     assert steps[1].command == "pg_ctl stop"
     assert steps[1].exit_status == 0
-    assert steps[1].evidence["pg_control"] == "shut down"
+    assert steps[1].evidence["pg_control"] == "shut down in recovery"
     assert steps[2].evidence["activity"] == "running"
     assert [row.text for row in OperationOutput.objects.filter(step=steps[1])] == [
         "stop on ele02"

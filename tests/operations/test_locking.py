@@ -67,11 +67,17 @@ def test_a_cancel_waits_for_targets_that_begin_and_they_for_it(
     first, second, third = operation.targets.order_by("pk")
     journal = Journal(Worker.objects.get().worker_id)
     journal.start()
-    hold = threading.Event()
+    held, hold = threading.Event(), threading.Event()
+
+    def hold_on() -> None:
+        held.set()
+        hold.wait(20)
+
     try:
         with locked(second):
             # The journal commits together what threads handed in, in any order.
-            holding = apart(lambda: journal.do(lambda: hold.wait(20)))
+            holding = apart(lambda: journal.do(hold_on))
+            assert held.wait(20)
             begun = [journal.hand_in(begins(target)) for target in (third, first)]
             cancelled = apart(lambda: requests.cancel(operation.pk, ANNA))
             until(lambda: waiting() == 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from herds.errors import PreconditionFailed
 from herds.ssh.shell import Completed, Shell, Stream
 
@@ -106,12 +108,19 @@ def remove_control(shell: Shell, data_directory: str) -> None:
     _guarded(shell, "remove-control", data_directory)
 
 
-def obstacles(shell: Shell, data_directory: str, *, most: int = 5) -> tuple[str, ...]:
+def obstacles(
+    shell: Shell,
+    data_directory: str,
+    *,
+    kinds: Collection[str] = tuple(_OBSTACLES),
+    most: int = 5,
+) -> tuple[str, ...]:
     """Find what would make ``pg_rewind`` fail half-way, which its dry run passes over.
 
     Args:
         shell: where the directory is.
         data_directory: of a stopped or running cluster.
+        kinds: which are looked for: rsync fails at what is "unwritable" alone.
         most: how many are told.
 
     Returns:
@@ -126,7 +135,7 @@ def obstacles(shell: Shell, data_directory: str, *, most: int = 5) -> tuple[str,
     found = []
     for line in done.stdout.splitlines():
         kind, separator, name = line.partition(" ")
-        if separator and kind in _OBSTACLES:
+        if separator and kind in kinds:
             found.append(_OBSTACLES[kind].format(name or "the data directory"))
     return tuple(found[:most])
 

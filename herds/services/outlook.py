@@ -6,19 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from herds.domain.cluster import Activity
 from herds.domain.divergence import Divergence, Remedy, judge
 from herds.domain.plan import Check, Verdict
 from herds.domain.probe import Probe
 from herds.errors import ElephaasError, PreconditionFailed
-from herds.postgres import replication, rewind, rsync, wal
-from herds.postgres.copy_source import (
-    CopySource,
-    connection_trouble,
-    replication_trouble,
-)
+from herds.postgres import files, rewind, rsync, wal
 from herds.postgres.copy_source import bin_directory as binaries
+from herds.postgres.copy_source import connection_trouble, replication_trouble
 
+from .ends import (
+    copy_source,
+    has_cluster,
+    refuse_unfit_source,
+    refuse_unfit_target,
+    refuse_unfit_upstream,
+)
 from .target import Member, Target
 
 ASSUMED_RATE = 50e6
@@ -58,12 +60,14 @@ class Rung:
 class Outlook:
     """Both ends as they were seen, and the rungs between them.
 
-    ``divergence`` is None where the target holds no cluster yet.
+    ``divergence`` is None where the target holds no whole cluster, or where its end
+    cannot be told; ``undecided`` says why.
     """
 
     mine: Probe
     theirs: Probe
     divergence: Divergence | None
+    undecided: str = ""
     rungs: tuple[Rung, ...] = ()
     checks: tuple[Check, ...] = field(default_factory=tuple)
 
@@ -96,8 +100,13 @@ class Outlook:
         return min(possible, key=bytes_of).method
 
 
-def look_at_both(target: Target, source: Member) -> Outlook:
+def look_at_both(target: Target, source: Member, upstream: Member) -> Outlook:
     """Probe both ends and tell which rungs are possible; change nothing.
+
+    Args:
+        target: the member that is to follow.
+        source: the member that data would come from.
+        upstream: the primary that it is to follow.
 
     Raises:
         PreconditionFailed: nothing can be done here, with the reason.
@@ -106,9 +115,14 @@ def look_at_both(target: Target, source: Member) -> Outlook:
     mine, theirs = target.cluster.probe(), source.cluster.probe()
     refuse_unfit_source(source, theirs)
     refuse_unfit_target(target, source, mine, theirs)
-    has_cluster = mine.seen.activity not in {Activity.ABSENT, Activity.FOREIGN}
-    divergence = _diverged(target, source, mine, theirs) if has_cluster else None
-    outlook = Outlook(mine=mine, theirs=theirs, divergence=divergence)
+    refuse_unfit_upstream(target, upstream, mine)
+    judged = _judge_histories(target, source, mine, theirs)
+    outlook = Outlook(
+        mine=mine,
+        theirs=theirs,
+        divergence=judged if isinstance(judged, Divergence) else None,
+        undecided=judged if isinstance(judged, str) else "",
+    )
     rungs = tuple(
         _judged(Rung(method=method, words=words), judge_rung, target, source, outlook)
         for method, words, judge_rung in (
@@ -121,84 +135,23 @@ def look_at_both(target: Target, source: Member) -> Outlook:
     return replace(outlook, rungs=rungs, checks=tuple(_checks(target, source, outlook)))
 
 
-def copy_source(source: Member) -> CopySource:
-    """Say how the target reaches the source: by its real host name, never the vhost."""
-    return CopySource(
-        host=source.host, port=source.cluster.ref.port, user=replication.USER
-    )
-
-
-def refuse_unfit_source(source: Member, theirs: Probe) -> None:
-    """Refuse a source that cannot give anything.
-
-    Raises:
-        PreconditionFailed: with what is wrong.
-    """
-    if not theirs.seen.answers:
-        raise PreconditionFailed(
-            f"{source.host} cannot be the source: it is {theirs.seen.activity.value}"
-            + (f" ({theirs.seen.trouble})." if theirs.seen.trouble else "."),
-            host=source.host,
-            hint="Start it, or choose another source.",
-        )
-    if theirs.is_incomplete:
-        raise PreconditionFailed(
-            f"{source.host} cannot be the source: a rebuild of it did not end.",
-            host=source.host,
-            hint="Rebuild that one first.",
-        )
-
-
-def refuse_unfit_target(
+def _judge_histories(
     target: Target, source: Member, mine: Probe, theirs: Probe
-) -> None:
-    """Refuse a target whose data is not this herd's to replace.
-
-    Raises:
-        PreconditionFailed: with what is there.
-    """
-    where = target.cluster.ref.data_directory
-    if source.instance_id == target.instance_id:
-        raise PreconditionFailed(f"{target.host} cannot be rebuilt from itself.")
-    if mine.seen.activity is Activity.FOREIGN and mine.is_occupied:
-        raise PreconditionFailed(
-            f"{where} on {target.host} is not empty and is no PostgreSQL data "
-            "directory; it was not touched.",
-            host=target.host,
-            hint="Look at what lies there; move it away if it is not needed.",
-        )
-    ours, other = theirs.system_identifier, mine.system_identifier
-    if other and ours and other != ours:
-        raise PreconditionFailed(
-            f"{where} on {target.host} holds another cluster (system identifier "
-            f"{other}, this herd's is {ours}); it was not touched.",
-            host=target.host,
-            hint="Check herd and data root; move the data away if it is not needed.",
-        )
-    if mine.seen.answers and not mine.seen.in_recovery and _is_only_writer(theirs):
-        raise PreconditionFailed(
-            f"{target.host} takes writes, and {source.host} is a standby: this is the "
-            "herd's primary.",
-            host=target.host,
-            hint="Promote another member first.",
-        )
-
-
-def _is_only_writer(theirs: Probe) -> bool:
-    return theirs.seen.in_recovery is True
-
-
-def _diverged(
-    target: Target, source: Member, mine: Probe, theirs: Probe
-) -> Divergence | None:
-    """Judge how the two histories stand; None where the target's cannot be read."""
-    if mine.control is None or mine.is_incomplete:
-        return None
+) -> Divergence | str:
+    """Judge how the two histories stand, or say why that cannot be told."""
+    if not has_cluster(mine):
+        return "there is no cluster yet"
+    if mine.is_incomplete:
+        return "an earlier copy into it did not end, so it is no whole cluster"
     try:
         end = wal.end_of_wal(target.cluster, mine)
-        return judge(end, wal.seen_from(source.cluster, theirs, end))
-    except ElephaasError:
-        return None
+        return judge(
+            end,
+            wal.seen_from(source.cluster, theirs, end),
+            has_archive=bool(mine.settings.get("restore_command")),
+        )
+    except PreconditionFailed as unknown:
+        return unknown.message
 
 
 def _judged(
@@ -228,27 +181,36 @@ class _Size:
 
 def _follow(target: Target, source: Member, outlook: Outlook) -> _Size | str:
     if outlook.divergence is None:
-        return "there is no complete cluster of this herd to go on with"
+        return outlook.undecided
     if outlook.divergence.kind is not Remedy.FOLLOW:
         return outlook.divergence.reason
+    if _takes_writes(outlook.mine):
+        return "it takes writes, and its history parts from the source's as it stops"
     behind = 0
     if outlook.theirs.seen.position and outlook.divergence.fork:
         behind = max(0, outlook.theirs.seen.position - outlook.divergence.fork)
     return _Size(behind)
 
 
+def _takes_writes(probe: Probe) -> bool:
+    return probe.seen.answers and probe.seen.in_recovery is False
+
+
 def _rewind(target: Target, source: Member, outlook: Outlook) -> _Size | str:
     mine = outlook.mine
     if outlook.divergence is None:
-        return "there is no complete cluster of this herd to rewind"
-    if outlook.divergence.kind is Remedy.FOLLOW:
-        return "there is nothing to rewind"
-    if outlook.divergence.kind is not Remedy.REWIND:
+        return outlook.undecided
+    if outlook.divergence.kind is Remedy.COPY:
         return outlook.divergence.reason
+    if outlook.divergence.kind is Remedy.FOLLOW and not _takes_writes(mine):
+        return "there is nothing to rewind"
     major = mine.seen.version.split(".")[0]
     reasons = rewind.reasons_against(mine, major=major, config_file=mine.config_file)
     if reasons:
         return "; ".join(reasons)
+    directory = target.cluster.ref.data_directory
+    if obstacles := files.obstacles(target.cluster.shell, directory):
+        return f"it would break off half-way: {'; '.join(obstacles)}"
     trouble = connection_trouble(
         target.cluster.shell, copy_source(source), bin_directory=mine.bin_directory
     )
@@ -258,19 +220,22 @@ def _rewind(target: Target, source: Member, outlook: Outlook) -> _Size | str:
 
 
 def _rewind_bytes(target: Target, source: Member, outlook: Outlook) -> int | None:
-    """Tell what a rewind would bring; None where only a stopped target can tell."""
+    """Tell what a rewind would bring; None where only a stopped target can tell.
+
+    Raises:
+        CommandFailed: pg_rewind's own words for why it cannot.
+    """
     mine = outlook.mine
     if mine.seen.is_running or mine.control is None or not mine.control.is_shut_down:
         return None
-    try:
-        return rewind.estimate(
-            target.cluster.shell,
-            bin_directory=mine.bin_directory,
-            data_directory=target.cluster.ref.data_directory,
-            source=copy_source(source),
-        ).bytes
-    except ElephaasError:
-        return None
+    foreseen = rewind.estimate(
+        target.cluster.shell,
+        bin_directory=mine.bin_directory,
+        data_directory=target.cluster.ref.data_directory,
+        source=copy_source(source),
+    )
+    # Up to 15 it sees a promotion only after the checkpoint that comes before a rewind.
+    return foreseen.bytes if foreseen.needed else None
 
 
 def _rsync(target: Target, source: Member, outlook: Outlook) -> _Size | str:
@@ -280,15 +245,43 @@ def _rsync(target: Target, source: Member, outlook: Outlook) -> _Size | str:
         return f"{lacking} has no rsync"
     if not mine.is_writable:
         return f"{target.cluster.ref.data_directory} cannot be written to"
-    if mine.seen.activity is Activity.ABSENT:
+    if not has_cluster(mine):
         return "there is nothing yet that a part of could stay"
+    directory = target.cluster.ref.data_directory
+    obstacles = files.obstacles(target.cluster.shell, directory, kinds=("unwritable",))
+    if obstacles:
+        return f"it would break off half-way: {'; '.join(obstacles)}"
+    return _Size(_differing(target, source, outlook), at_most=True)
+
+
+def _differing(target: Target, source: Member, outlook: Outlook) -> int:
+    """Tell how large the files are that differ, tablespaces among them."""
+    mine, theirs = outlook.mine, outlook.theirs
+    here = {(each.oid, each.path) for each in mine.tablespaces}
+    common = [each for each in theirs.tablespaces if (each.oid, each.path) in here]
+    paths = [f"{each.path}/{tablespace_directory(theirs)}" for each in common]
     differing = rsync.estimate(
         target.cluster.shell,
         source.cluster.shell,
         source_directory=source.cluster.ref.data_directory,
         target_directory=target.cluster.ref.data_directory,
+        tablespaces=[(path, path) for path in paths],
     ).differing
-    return _Size(differing, at_most=True)
+    return differing + sum(
+        each.size for each in theirs.tablespaces if each not in common
+    )
+
+
+def tablespace_directory(probe: Probe) -> str:
+    """Name the directory that a cluster's tablespaces have for its version.
+
+    Raises:
+        PreconditionFailed: its control file cannot be read.
+    """
+    if probe.control is None:
+        raise PreconditionFailed("The source's control file cannot be read.")
+    major = probe.seen.version.split(".")[0]
+    return rsync.catalog_directory(major, probe.control.catalog_version)
 
 
 def _basebackup(target: Target, source: Member, outlook: Outlook) -> _Size | str:

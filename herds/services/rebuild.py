@@ -69,7 +69,7 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
         primary: whom; the inventory's primary where it was not seen who it is.
     """
     source = primary or primary_of(target)
-    outlook = look_at_both(target, source)
+    outlook = look_at_both(target, source, source)
     first = outlook.first
     rung = outlook.rung(first)
     return PlannedTarget(
@@ -106,6 +106,7 @@ def _steps(method: Method, outlook: Outlook) -> tuple[str, ...]:
     return (
         "Look at both ends",
         *stop,
+        "See its data at rest",
         *bring,
         "Write the replication settings",
         "Start PostgreSQL",

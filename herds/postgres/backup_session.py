@@ -26,12 +26,12 @@ HEARTBEAT = 2.0
 """Seconds between two signs of life. The server ends a session that has given none for
 ``_SILENCE``: a worker that is cut off without a word leaves no backup behind."""
 
-_SILENCE = "300s"
+_SILENCE = "120s"
 _ANSWER = 60.0  # seconds that a short statement may take
 _CHECKPOINT = 3600.0  # seconds; even a fast checkpoint may have much to write
 
 # Those that the server's version has are set.
-_SETTINGS = {
+SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "transaction_timeout": "0",
@@ -262,7 +262,7 @@ def _alive(held: HeldWal) -> Iterator[None]:
 def _settle(session: Session, cancel: threading.Event | None) -> bool:
     """Prepare a session that will be long; tell whether it keeps WAL."""
     values = ", ".join(
-        f"({literal(name)}, {literal(value)})" for name, value in _SETTINGS.items()
+        f"({literal(name)}, {literal(value)})" for name, value in SETTINGS.items()
     )
     version, *slot = session.ask(
         _SET.format(values=values)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from herds.errors import PreconditionFailed
 from herds.ssh.shell import Shell
 
-from .complaint import program_failed
+from .complaint import called, program_failed
 from .copy_source import CopySource
 from .lock import BUSY, busy
 from .look import script
@@ -99,15 +99,16 @@ def base_backup(
         for old, new in (tablespaces or {}).items()
     ]
     meter = Meter(_PROGRESS, on_progress)
-    done = target.run(
-        argv,
-        ok=None,
-        timeout=timeout,
-        stdin=source.password_line(),
-        on_output=meter.read,
-        cancel=cancel,
-        tethered=True,
-    )
+    with called("pg_basebackup"):
+        done = target.run(
+            argv,
+            ok=None,
+            timeout=timeout,
+            stdin=source.password_line(),
+            on_output=meter.read,
+            cancel=cancel,
+            tethered=True,
+        )
     if done.status == BUSY:
         raise busy(target.host, data_directory)
     if done.status == _OCCUPIED:

@@ -14,7 +14,21 @@ from herds.ssh.shell import Shell
 
 from .look import script
 
-_TIMEOUT = 15.0  # seconds; libpq itself gives up after 5
+_TIMEOUT = 15.0  # seconds; libpq itself gives up after 10
+
+# Neither program has a time limit, and none of their servers has one for a client that
+# is cut off: each end is told to ask after the other (in seconds and milliseconds).
+_ALIVE = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "60000",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "4",
+    "options": (
+        "-c tcp_user_timeout=60000 -c tcp_keepalives_idle=20"
+        " -c tcp_keepalives_interval=10 -c tcp_keepalives_count=4"
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +52,8 @@ class CopySource:
         Args:
             more: parameters such as ``dbname``.
         """
-        # A server that is cut off is noticed: neither program has a time limit.
-        alive = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
         told = {"host": self.host, "port": str(self.port), "user": self.user}
-        return make_conninfo(**{**alive, **self.options, **told, **more})
+        return make_conninfo(**{**_ALIVE, **self.options, **told, **more})
 
     def password_line(self) -> bytes:
         """Write what the scripts read from standard input."""

@@ -17,10 +17,11 @@ from herds.errors import CommandFailed, PreconditionFailed
 from herds.ssh.relay import Relay
 from herds.ssh.shell import Completed, Shell, Stream
 
+from .complaint import called
 from .lock import BUSY, busy
 from .meter import Meter, Progress
 
-_IO_TIMEOUT = 300  # seconds
+_IO_TIMEOUT = 120  # seconds
 
 _OPTIONS = (
     "--archive",
@@ -161,7 +162,8 @@ def pull(
         f"source:{source_directory.rstrip('/')}/",
         f"{target_directory.rstrip('/')}/",
     ]
-    done = relay.run(argv, timeout=timeout, cancel=cancel or threading.Event())
+    with called("rsync"):
+        done = relay.run(argv, timeout=timeout, cancel=cancel or threading.Event())
     said = done.near.stderr
     if done.near.status == BUSY:
         raise busy(target.host, target_directory)

@@ -15,7 +15,7 @@ from herds.errors import PreconditionFailed
 from herds.ssh.shell import Completed, Shell
 
 from .cluster import Cluster
-from .complaint import program_failed
+from .complaint import called, program_failed
 from .copy_source import CopySource, ask_source
 from .lock import BUSY, busy
 from .look import script
@@ -186,15 +186,16 @@ def estimate(
             role may not do it, or the cluster was not stopped cleanly.
         ElephaasError: the target could not be asked.
     """
-    done = target.run(
-        [
-            *("sh", "-c", script("rewind_dry.sh"), "elephaas"),
-            *(data_directory, bin_directory, source.conninfo(dbname="postgres")),
-        ],
-        ok=None,
-        timeout=timeout,
-        stdin=source.password_line(),
-    )
+    with called("pg_rewind"):
+        done = target.run(
+            [
+                *("sh", "-c", script("rewind_dry.sh"), "elephaas"),
+                *(data_directory, bin_directory, source.conninfo(dbname="postgres")),
+            ],
+            ok=None,
+            timeout=timeout,
+            stdin=source.password_line(),
+        )
     _judge(target.host, data_directory, done)
     need = _NEED.search(done.stdout)
     return RewindEstimate(
@@ -242,19 +243,20 @@ def rewind(
     """
     begun = time.monotonic()
     meter = Meter(_PROGRESS, on_progress)
-    done = target.run(
-        [
-            *("sh", "-c", f": postgres\n{script('rewind.sh')}", "elephaas"),
-            *(data_directory, bin_directory, config_file),
-            *(source.conninfo(dbname="postgres"), words or "a rewind"),
-        ],
-        ok=None,
-        timeout=timeout,
-        stdin=source.password_line(),
-        on_output=meter.read,
-        cancel=cancel,
-        tethered=True,
-    )
+    with called("pg_rewind"):
+        done = target.run(
+            [
+                *("sh", "-c", f": postgres\n{script('rewind.sh')}", "elephaas"),
+                *(data_directory, bin_directory, config_file),
+                *(source.conninfo(dbname="postgres"), words or "a rewind"),
+            ],
+            ok=None,
+            timeout=timeout,
+            stdin=source.password_line(),
+            on_output=meter.read,
+            cancel=cancel,
+            tethered=True,
+        )
     _judge(target.host, data_directory, done)
     meter.end()
     return Rewound(

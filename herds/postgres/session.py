@@ -14,8 +14,10 @@ from herds.errors import ElephaasError, OperationCancelled, OutcomeUnknown
 from herds.ssh.feed import Feed
 from herds.ssh.shell import Completed, Shell, Stream
 
+from .complaint import called
 from .look import script
 
+_WHAT = "psql"
 _LONGEST = 7 * 86400.0  # seconds
 _CLOSING = 10.0  # seconds until psql that was asked to leave is stopped
 
@@ -103,7 +105,7 @@ class Session:
         reason = words[0] if words else reason
         if isinstance(self._ended, Completed):
             reason = _NOT_RUNNING.get(self._ended.status, reason)
-        return OutcomeUnknown(self.host, "the database session", reason, said)
+        return OutcomeUnknown(self.host, _WHAT, reason, said)
 
     def close(self) -> None:
         """Leave the session; what it held open on the server ends with it."""
@@ -115,14 +117,15 @@ class Session:
     def _run(self) -> None:
         ended: Completed | ElephaasError
         try:
-            ended = self._shell.run(
-                self._argv,
-                ok=None,
-                timeout=_LONGEST,
-                stdin=self._feed,
-                on_output=self._read,
-                cancel=self._stop,
-            )
+            with called(_WHAT):
+                ended = self._shell.run(
+                    self._argv,
+                    ok=None,
+                    timeout=_LONGEST,
+                    stdin=self._feed,
+                    on_output=self._read,
+                    cancel=self._stop,
+                )
         except ElephaasError as error:
             ended = error
         self._ended = ended

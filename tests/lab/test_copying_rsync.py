@@ -9,9 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from herds.errors import CommandFailed, OperationCancelled, PreconditionFailed
-from herds.postgres import files, rsync
+from herds.errors import (
+    CommandFailed,
+    OperationCancelled,
+    OutcomeUnknown,
+    PreconditionFailed,
+)
+from herds.postgres import backup_session, files, rsync
 from herds.postgres.backup_session import BackupLost, HeldBackup
+from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.pull import pull
 from tests.lab.copies import (
     Copies,
@@ -143,6 +149,33 @@ def test_a_killed_worker_leaves_nothing_that_copies(copies: Copies, pair: Pair) 
 
     assert_clean(pair)
     assert_cannot_start(pair)
+    copy_what_differs(pair)
+    pair.prove_equal()
+
+
+@pytest.mark.parametrize("cut_off", ["source", "target"])
+def test_a_host_that_is_cut_off_ends_the_copy(
+    copies: Copies, pair: Pair, cut_off: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the server does by itself with a session that gives no sign of life.
+    monkeypatch.setitem(backup_session.SETTINGS, "idle_session_timeout", "5s")
+    host = getattr(pair, cut_off).host
+
+    try:
+        with pytest.raises((OutcomeUnknown, BackupLost), match="connection was lost"):
+            copy_what_differs(
+                pair,
+                bandwidth=SLOW,
+                on_progress=lambda done, total, rate: copies.lab.cut(host),
+            )
+    finally:
+        copies.lab.heal(host)
+
+    eventually(lambda: pair.sessions() == 0, "the source's session has ended")
+    eventually(lambda: pair.source.probe().slots == (), "no slot is left")
+    assert_cannot_start(pair)
+    orphans = end_orphaned_copies(pair.target.shell, pair.directory)
+    assert (orphans > 0) == (cut_off == "target"), "it does not know yet"
     copy_what_differs(pair)
     pair.prove_equal()
 

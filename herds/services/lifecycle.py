@@ -10,6 +10,7 @@ from herds.domain.cluster import Activity, Observation
 from herds.domain.plan import PlannedTarget
 from herds.errors import NotObserved, PreconditionFailed
 from herds.postgres.cluster import Acted
+from herds.postgres.startup import telling_words
 
 from .target import Target
 
@@ -113,10 +114,11 @@ def _not_seen(
         error.status = acted.status
         error.output = acted.stderr or acted.stdout
         if acted.status:
-            said = _last_line(error.output)
+            said = telling_words(error.output)
             error.message = (
                 f"{target.host} is {_phrase(seen)}: the command ended with exit "
-                f"status {acted.status}" + (f" and said: {said}" if said else ".")
+                f"status {acted.status}"
+                + (f" and said: {said.removesuffix('.')}." if said else ".")
             )
     return error
 

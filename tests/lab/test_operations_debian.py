@@ -175,6 +175,7 @@ def test_a_cluster_that_cannot_start_fails_with_postgresqls_own_words(
     }, said(operation)
     failed = target(operation, "orders@ele08")
     assert "is stopped (pg_control says 'shut down in recovery')" in failed.outcome
-    told = failed.outcome + failed.detail
-    assert 'invalid value for parameter "shared_buffers": "plenty"' in told, told
+    told = 'and said: invalid value for parameter "shared_buffers": "plenty"; '
+    assert f"{told}configuration file " in failed.outcome
+    assert " contains errors. Read the command's output" in failed.outcome
     assert not debian.instance("orders@ele08").is_online

@@ -79,5 +79,6 @@ def test_a_cluster_that_cannot_start_fails_with_postgresqls_own_words(
 
     assert states(operation) == {"risk@ele09": "failed"}, said(operation)
     failed = target(operation, "risk@ele09")
-    told = failed.outcome + failed.detail
-    assert 'invalid value for parameter "shared_buffers": "plenty"' in told, told
+    told = 'and said: invalid value for parameter "shared_buffers": "plenty"; '
+    assert f"{told}configuration file " in failed.outcome
+    assert " contains errors. Read the command's output" in failed.outcome

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from procrastinate import JobContext
 from procrastinate.contrib.django import DjangoApp, app
+from procrastinate.worker import Worker as Listener
 
 from herds.domain.clock import SystemClock
 from herds.models import Worker
@@ -60,7 +61,8 @@ class WorkerProcess:
             stopping=self._stopping,
             cancellations=Cancellations(),
         )
-        self._listening: asyncio.Task[None] | None = None
+        self._listener: Listener | None = None
+        self._told_to_end = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, *, handle_signals: bool = True) -> bool:
@@ -92,12 +94,12 @@ class WorkerProcess:
         if self._loop is not None:
             # A loop that has ended already needs no word.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._end_listening)
+                self._loop.call_soon_threadsafe(self._tell_listener)
 
-    def _end_listening(self) -> None:
-        # Once is enough: a second time would not let begun targets come to their end.
-        if self._listening is not None and not self._listening.cancelling():
-            self._listening.cancel()
+    def _tell_listener(self) -> None:
+        self._told_to_end.set()
+        if self._listener is not None:
+            self._listener.stop()  # type: ignore[no-untyped-call]
 
     def _register(self) -> None:
         Worker.objects.update_or_create(
@@ -141,19 +143,22 @@ class WorkerProcess:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
         while not self._stopping.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                try:
-                    await self._until_told_to_end(self._take_jobs())
-                except Exception as away:
-                    logger.warning("The queue cannot be listened to: %s", away)
-                await self._until_told_to_end(asyncio.sleep(_RECONNECT))
+            try:
+                await self._take_jobs()
+            except Exception as away:
+                logger.warning("The queue cannot be listened to: %s", away)
+            await self._unless_told_to_end(asyncio.sleep(_RECONNECT))
 
-    async def _until_told_to_end(self, work: Coroutine[Any, Any, None]) -> None:
-        self._listening = asyncio.create_task(work)
-        if self._stopping.is_set():
-            # Whoever asked may have come too early to see this task.
-            self._end_listening()
-        await self._listening
+    async def _unless_told_to_end(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something that may take long, and leave it when it is time to end."""
+        told = asyncio.create_task(self._told_to_end.wait())
+        doing = asyncio.create_task(work)
+        await asyncio.wait({told, doing}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if not doing.done():
+            doing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await doing
 
     async def _take_jobs(self) -> None:
         # An application of its own: the one of the web pages stays on Django's
@@ -161,15 +166,24 @@ class WorkerProcess:
         queue = DjangoApp(connector=app.connector.get_worker_connector())  # type: ignore[attr-defined]
         queue.task(name=TASK, pass_context=True)(self._run_herd)
         queue.task(name=EXAMINE, pass_context=True)(self._examine)
-        async with queue.open_async():
-            await queue.run_worker_async(
-                queues=[QUEUE],
-                concurrency=self._threads,
-                install_signal_handlers=False,
-                fetch_job_polling_interval=1.0,
-                update_heartbeat_interval=HEARTBEAT,
-                delete_jobs="always",
-            )
+        try:
+            await self._unless_told_to_end(_opened(queue))
+            if not self._stopping.is_set():
+                # It is told to end, not cancelled: a cancelled one may miss that
+                # while it begins, and waits no longer for what has begun.
+                self._listener = Listener(
+                    queue,
+                    queues=[QUEUE],
+                    concurrency=self._threads,
+                    install_signal_handlers=False,
+                    fetch_job_polling_interval=1.0,
+                    update_heartbeat_interval=HEARTBEAT,
+                    delete_jobs="always",
+                )
+                await self._listener.run()  # type: ignore[no-untyped-call]
+        finally:
+            self._listener = None
+            await queue.close_async()
 
     def _run_herd(self, context: JobContext, operation_id: int, herd_key: str) -> None:
         run_herd(operation_id, herd_key, self._crew)
@@ -206,3 +220,7 @@ class WorkerProcess:
         ).update(heartbeat_at=Now())
         if not alive:
             self._give_up()
+
+
+async def _opened(queue: DjangoApp) -> None:
+    await queue.open_async()

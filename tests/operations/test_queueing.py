@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import threading
 import time
-from typing import Any
 
 import pytest
 
@@ -26,6 +24,7 @@ from tests.doubles.engine import (
     outcomes,
     refreshed,
     states,
+    until,
     working,
 )
 
@@ -219,28 +218,23 @@ def test_a_worker_without_work_ends_at_once(
     assert Worker.objects.get().stopped_at is not None
 
 
-def test_a_worker_hears_the_request_to_end_while_it_begins_to_listen(
-    fleet: SimulatedFleet, transactional_db: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("milliseconds", [0, 1, 3, 10, 15, 20, 25, 30, 40, 60, 100])
+def test_a_worker_ends_whenever_it_is_told_to(
+    fleet: SimulatedFleet, transactional_db: None, milliseconds: int
 ) -> None:
     process = WorkerProcess(threads=1, toolbox=fleet)  # type: ignore[arg-type]
-    create_task = asyncio.create_task
-
-    def stop_first(*args: Any, **options: Any) -> asyncio.Task[Any]:
-        monkeypatch.undo()
-        process.stop()
-        return create_task(*args, **options)
-
-    monkeypatch.setattr(asyncio, "create_task", stop_first)
     thread = threading.Thread(
         target=process.run, kwargs={"handle_signals": False}, daemon=True
     )
     thread.start()
-    thread.join(5)
-    heard = not thread.is_alive()
-    process.stop()
-    thread.join(10)
+    until(Worker.objects.exists)
+    time.sleep(milliseconds / 1000)
 
-    assert heard
+    process.stop()
+
+    thread.join(20)
+    assert not thread.is_alive()
+    assert Worker.objects.get().stopped_at is not None
 
 
 def test_a_worker_told_to_end_before_it_began_ends(

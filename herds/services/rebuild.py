@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from herds.domain.plan import Choice, Option, PlannedTarget
-from herds.errors import PreconditionFailed
+from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
+from herds.errors import ElephaasError, PreconditionFailed
 
 from .actions import Action
 from .lifecycle import plan_each
@@ -43,21 +44,65 @@ def _plan(members: Sequence[Instance]) -> list[PlannedTarget]:
 def primary_of(target: Target) -> Member:
     """Find the member that the inventory has for the herd's primary.
 
+    Of several, the one that is seen on the highest timeline: it was promoted last.
+
     Raises:
-        PreconditionFailed: there is none, or more than one.
+        PreconditionFailed: there is none, or it is not clear which one it is.
     """
-    primaries = [
+    primaries = _other_primaries(target)
+    if not primaries:
+        raise PreconditionFailed(
+            f"The herd of {target.host} has no primary in the inventory.",
+            host=target.host,
+            hint="Refresh the herd's instances, then plan again.",
+        )
+    return primaries[0] if len(primaries) == 1 else _promoted_last(target, primaries)
+
+
+def _other_primaries(target: Target) -> list[Member]:
+    return [
         member
         for member in target.members
         if member.is_primary and member.instance_id != target.instance_id
     ]
-    if len(primaries) == 1:
-        return primaries[0]
-    count = "no primary" if not primaries else "more than one primary"
+
+
+def _promoted_last(target: Target, primaries: Sequence[Member]) -> Member:
+    timelines: dict[int, list[Member]] = {}
+    for member in primaries:
+        with suppress(ElephaasError):
+            probe = member.cluster.probe()
+            if probe.seen.in_recovery is False and probe.timeline is not None:
+                timelines.setdefault(probe.timeline, []).append(member)
+    last = timelines[max(timelines)] if timelines else []
+    if len(last) == 1:
+        return last[0]
     raise PreconditionFailed(
-        f"The herd of {target.host} has {count} in the inventory.",
+        f"The herd of {target.host} has {len(primaries)} primaries in the inventory, "
+        "and which of them was promoted last cannot be seen.",
         host=target.host,
-        hint="Refresh the herd's instances, then plan again.",
+        hint="Refresh the herd's instances, demote the wrong one, then plan again.",
+    )
+
+
+def _several_writers(target: Target, source: Member) -> tuple[Check, ...]:
+    """Warn where the herd has other primaries beside the one that is followed."""
+    others = [
+        member.host
+        for member in _other_primaries(target)
+        if member.instance_id != source.instance_id
+    ]
+    if not others:
+        return ()
+    return (
+        Check(
+            name="One primary",
+            how="inventory, and the timelines of those it has for primaries",
+            observed=f"{', '.join(others)} too; {source.host} was promoted last",
+            threshold="a herd has one",
+            verdict=Verdict.WARN,
+            observed_at=target.clock.now().isoformat(),
+        ),
     )
 
 
@@ -76,7 +121,7 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
         now=target.plan.get("now", ""),
         will=f"{_words(rung)}, from {source.host}",
         steps=_steps(first, outlook),
-        checks=outlook.checks,
+        checks=(*_several_writers(target, source), *outlook.checks),
         choices=(
             Choice(
                 name="method",

@@ -40,8 +40,18 @@ _PROGRESS = re.compile(rb"^ *(\d+)/(\d+) kB \(\d+%\) copied", re.MULTILINE)
 _NEED = re.compile(r"need to copy (\d+) MB")
 _NOT_NEEDED = "no rewind required"
 
-_MARKED, _NO_RECOVERY, _RUNNING = 66, 67, 73
-"""What rewind.sh says by its exit status."""
+_NO_RECOVERY = 67  # rewind.sh: the crash recovery failed
+
+_REFUSALS = {
+    65: ("{} holds no PostgreSQL cluster", "Copy one there instead."),
+    66: ("{} is marked as an incomplete copy", "Rebuild it by a copy."),
+    73: (
+        "PostgreSQL runs in {}",
+        "If it was stopped just now, something starts it again: take it away from that "
+        "supervisor first.",
+    ),
+}
+"""What the scripts say by their exit status, and what to do next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,19 +283,12 @@ def _judge(host: str, data_directory: str, done: Completed) -> None:
         return
     if done.status == BUSY:
         raise busy(host, data_directory)
-    if done.status == _RUNNING:
+    if done.status in _REFUSALS:
+        why, hint = _REFUSALS[done.status]
         raise PreconditionFailed(
-            f"PostgreSQL runs in {data_directory} on {host}; nothing was changed.",
+            f"{why.format(data_directory)} on {host}; nothing was changed.",
             host=host,
-            hint="If it was stopped just now, something starts it again: take it away "
-            "from that supervisor first.",
-        )
-    if done.status == _MARKED:
-        raise PreconditionFailed(
-            f"{data_directory} on {host} is marked as an incomplete copy; it was not "
-            "rewound.",
-            host=host,
-            hint="Rebuild it by a copy.",
+            hint=hint,
         )
     what = "postgres --single" if done.status == _NO_RECOVERY else "pg_rewind"
     raise program_failed(host, what, done.status, f"{done.stdout}\n{done.stderr}")

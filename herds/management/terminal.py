@@ -138,6 +138,13 @@ def _print_table(rows: Sequence[Sequence[str]], out: OutputWrapper) -> None:
         out.write("  ".join(cells).rstrip() + "\n")
 
 
+def await_plan(operation: Operation) -> None:
+    """Wait until a worker has written the plan of an operation."""
+    while operation.state == OperationState.PLANNING:
+        time.sleep(_LOOK)
+        operation.refresh_from_db()
+
+
 def follow(
     operation: Operation, out: OutputWrapper, each_look: Callable[[], object]
 ) -> Operation:

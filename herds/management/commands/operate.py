@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,6 +15,7 @@ from herds.errors import ElephaasError, PreconditionFailed
 from herds.management.terminal import (
     EXIT_STATUS,
     as_json,
+    await_plan,
     follow,
     print_outcomes,
     print_plan,
@@ -26,7 +26,6 @@ from herds.operations.requests import Requester
 from herds.selectors.choosing import choose_instances
 from herds.selectors.operations import workers_alive
 
-_LOOK = 0.1  # seconds between looks for a plan in the making
 _ON_OPERATIONS = ("show", "cancel", "resume", "retry")
 
 
@@ -181,9 +180,7 @@ class Command(BaseCommand):
         """Wait where a worker looks at the hosts first, then show the plan."""
         if operation.state == OperationState.PLANNING:
             self._warn_without_worker(operation)
-        while operation.state == OperationState.PLANNING:
-            time.sleep(_LOOK)
-            operation.refresh_from_db()
+            await_plan(operation)
         if not self._json:
             print_plan(operation, self.stdout)
         return operation

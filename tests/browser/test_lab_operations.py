@@ -80,7 +80,7 @@ def test_restart_of_several_herds_is_planned_confirmed_and_watched(
     picture(page, "instances")
     page.click("#changelist-filter a:text-is('prod')")
     page.click("#changelist-filter a:text-is('Replica')")
-    assert page.locator('input[name="_selected_action"]').count() == 4
+    expect(page.locator('input[name="_selected_action"]')).to_have_count(4)
     for name in ("trade@ele02", "ledger@ele03"):
         box(page, debian, name).check()
     picture(page, "instances-ticked")
@@ -169,7 +169,7 @@ def test_what_failed_is_read_corrected_and_retried(
     )
     picture(page, "operation-partly")
     page.click("#operation-filter a:has-text('failed')")
-    assert page.locator("a.ele-op-unfold").count() == 1
+    expect(page.locator("a.ele-op-unfold")).to_have_count(1)
     page.goto(f"{INSTANCES}?q=orders")
     picture(page, "instances-one-stopped")
     page.go_back()

@@ -157,10 +157,12 @@ def _last_record(cluster: Cluster, control: ControlData) -> tuple[int, Lsn]:
     else:
         timeline = max(control.timeline, control.min_recovery_end_timeline)
         start = max(control.redo, control.min_recovery_end)
+    # The segment that holds the byte after it: a record begins there.
+    segment, _ = segment_of(Lsn(start.position + 1), control.wal_segment_bytes)
     done = cluster.run_script(
         [
             *("sh", "-c", script("wal_end.sh"), "elephaas"),
-            *(cluster.ref.data_directory, str(timeline), str(start)),
+            *(cluster.ref.data_directory, str(timeline), str(start), segment),
         ],
         "pg_waldump",
         timeout=DUMP_TIMEOUT,

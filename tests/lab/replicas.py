@@ -74,8 +74,19 @@ class Replicas:
 
 
 @contextmanager
+def replicas_in(lab: Lab) -> Iterator[Replicas]:
+    """Be on a lab's network, and reach its clusters."""
+    with lab.inside("control"):
+        replicas = Replicas(lab)
+        try:
+            yield replicas
+        finally:
+            replicas.close()
+
+
+@contextmanager
 def replicas_of(layout: Layout) -> Iterator[Replicas]:
-    """Make a lab, be on its network, and end it afterwards."""
+    """Make a lab, reach its clusters, and end it afterwards."""
     if os.geteuid() != 0:
         pytest.skip("the lab needs root")
     for name in lab_names():
@@ -85,11 +96,7 @@ def replicas_of(layout: Layout) -> Iterator[Replicas]:
     lab = Lab(f"{PREFIX}{os.getpid()}")
     try:
         lab.up(layout)
-        with lab.inside("control"):
-            replicas = Replicas(lab)
-            try:
-                yield replicas
-            finally:
-                replicas.close()
+        with replicas_in(lab) as replicas:
+            yield replicas
     finally:
         lab.down()

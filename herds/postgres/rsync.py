@@ -123,6 +123,8 @@ def sync_data_directory(
     The target's ``pg_wal`` is emptied, also where it is a link. Slots, statistics of
     the moment and temporary files are not copied. Tablespaces are copied on their own
     (``sync_tablespace``). Local files are those of ``keep`` that the target has.
+    Files count as equal only where size and time are the same, to the nanosecond, and
+    the target's was not written by a server since it was copied.
 
     Args:
         target: where files are written; PostgreSQL does not run there.
@@ -130,8 +132,7 @@ def sync_data_directory(
         source_directory: the source's data directory.
         target_directory: an existing directory of the target.
         keep: names inside it that stay the target's own where they are.
-        checksum: compare contents, not only sizes and times (to the nanosecond): reads
-            everything on both sides.
+        checksum: compare the contents of all files: reads everything on both sides.
         bandwidth: bytes a second, 0 for no limit.
         expected: ``differing`` of the estimate, for the progress.
         on_progress: told how much of the files that differ was gone through.

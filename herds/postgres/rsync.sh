@@ -2,8 +2,16 @@
 verb=$1 directory=$2
 shift 2
 
-# What cannot be written cannot be brought up to date in place.
-writable() { find "$1" ! -type l ! -perm -u=w -exec chmod u+w -- {} + 2>/dev/null; }
+# Makes rsync look into every file that could differ, and able to write it.
+# rsync passes over what has the same size and time. Two servers may write one file in
+# the same tick of one clock, so the time is proof only of an older copy: a file that
+# was copied with its time was changed (%C) well after that time (%T).
+comparable() {
+  find "$@" ! -type l ! -perm -u=w -exec chmod u+w -- {} + 2>/dev/null
+  find "$@" -type f -printf '%C@ %T@ %p\n' |
+    awk '{ age = $1 - $2 } age < 10 && age > -10 { sub(/^[^ ]+ [^ ]+ /, ""); print }' |
+    tr '\n' '\0' | xargs -0 -r touch -c -d @1 --
+}
 
 refuse() { printf '%s\n' "$1" >&2; exit 65; }
 
@@ -17,16 +25,16 @@ existing)
 prepare)
   postmaster && refuse "PostgreSQL runs in $directory (process $pid)"
   rm -f -- "$directory/global/pg_control"
-  writable "$directory"
   [ -d "$directory/pg_wal" ] || mkdir -m 0700 -- "$directory/pg_wal" || exit
-  find "$directory/pg_wal/" -mindepth 1 -delete
+  find "$directory/pg_wal/" -mindepth 1 -delete || exit
+  # The node's own files keep their times.
+  cd -- "$directory" && comparable base global pg_[!lw]*/ pg_logical
   ;;
 tablespace)
   link=$directory/pg_tblspc/$1 path=$2 catalog=$3
   mkdir -p -- "$path" && chmod 0700 -- "$path" && mkdir -p -m 0700 -- "$path/$catalog" &&
-    mkdir -p -m 0700 -- "$directory/pg_tblspc" && ln -sfnT -- "$path" "$link" || exit
-  writable "$path/$catalog"
-  true
+    mkdir -p -m 0700 -- "$directory/pg_tblspc" && ln -sfnT -- "$path" "$link" &&
+    comparable "$path/$catalog"
   ;;
 flush)
   for name in backup_label standby.signal; do

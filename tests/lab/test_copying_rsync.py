@@ -211,6 +211,27 @@ def test_a_read_only_file_is_brought_up_to_date(pair: Pair) -> None:
     pair.prove_equal()
 
 
+def test_blocks_written_in_the_same_tick_of_a_clock_are_not_passed_over(
+    pair: Pair,
+) -> None:
+    relation = pair.source.psql("SELECT pg_relation_filepath('filler');")
+    path = f"{pair.directory}/{relation}"
+    pair.source.psql("CHECKPOINT;")
+    # The target's file is as long as the source's, of the same time, and another.
+    size = pair.source.shell.run(["stat", "-c", "%s %.9Y", path]).stdout.split()
+    spoil = (
+        'truncate -s "$2" "$1" &&'
+        ' printf spoilt | dd of="$1" bs=8192 seek=3 conv=notrunc'
+    )
+    pair.target.shell.run(["sh", "-c", spoil, "sh", path, size[0]])
+    for cluster in (pair.source, pair.target):
+        cluster.shell.run(["touch", "-d", f"@{size[1]}", path])
+
+    copy_what_differs(pair)
+
+    pair.prove_equal()
+
+
 def test_a_full_disk_is_named_with_the_file(copies: Copies, pair: Pair) -> None:
     small = "/var/lib/postgresql/small"
     host = pair.target.host

@@ -140,8 +140,12 @@ class OperateMixin(TypedAdmin[M]):
                 ),
                 title=action.words,
             )
-            for action in permitted_actions(request)
+            for action in self.actions_on(request, obj)
         ]
+
+    def actions_on(self, request: HttpRequest, obj: M) -> list[Action]:
+        """List the actions that the object's page offers this person."""
+        return permitted_actions(request)
 
     def history_view(
         self,

@@ -30,6 +30,7 @@ from herds.admin.forms import (
 from herds.domain.lsn import Lsn
 from herds.models import Instance
 from herds.selectors import inventory
+from herds.services.actions import Action
 from herds.services.register import REGISTER
 
 
@@ -81,6 +82,13 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
     def instances_of(self, chosen: QuerySet[Instance]) -> QuerySet[Instance]:
         """Act on the chosen instances themselves."""
         return chosen
+
+    def actions_on(self, request: HttpRequest, obj: Instance) -> list[Action]:
+        """Offer to register an instance that was added and never seen."""
+        offered = super().actions_on(request, obj)
+        if obj.observed_at is None and request.user.has_perm(REGISTER.permission):
+            return [REGISTER, *offered]
+        return offered
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
         """Read instances with all that a row shows."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from herds.domain.cluster import Activity, Observation
-from herds.domain.plan import PlannedTarget
+from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
 from herds.domain.probe import Probe
 from herds.errors import NotObserved, PreconditionFailed
 from herds.postgres.configuration import (
@@ -67,45 +67,58 @@ def _examine(target: Target) -> PlannedTarget:
 def _plan_creation(
     target: Target, found: Found, facts: dict[str, str]
 ) -> PlannedTarget:
-    version = _version(target, found.probe)
+    choice, check = _version(target, found.probe)
     return PlannedTarget(
         now="no data directory yet",
-        will=f"is created as a brand-new cluster of PostgreSQL {version}, the herd's "
-        "first, and started",
+        will="is created as a brand-new cluster, the herd's first, and started",
         steps=(
             "Look at what is there",
-            f"Create a cluster of PostgreSQL {version}",
+            "Create a cluster of the chosen version",
             "Start PostgreSQL",
         ),
+        checks=(check,),
+        choices=(choice,),
         facts=facts,
     )
 
 
-def _version(target: Target, probe: Probe) -> str:
-    """Give the major version that was chosen for a new cluster.
+def _version(target: Target, probe: Probe) -> tuple[Choice, Check]:
+    """Offer the major versions that are installed for a new cluster.
 
     Raises:
-        PreconditionFailed: none was, or it is not installed there.
+        PreconditionFailed: the one asked for is not installed there, or none is.
     """
-    version = str(target.parameters.get("version") or "")
+    asked = str(target.parameters.get("version") or "")
     installed = sorted(
-        {path.split("/")[-2].removeprefix("pgsql-") for path in probe.installed}
+        {path.split("/")[-2].removeprefix("pgsql-") for path in probe.installed},
+        key=lambda major: [int(part) for part in major.split(".")],
+        reverse=True,
     )
-    there = f"{target.host} has {', '.join(installed) or 'no PostgreSQL installed'}"
-    if not version:
+    there = ", ".join(installed)
+    if not installed or (asked and asked not in installed):
         raise PreconditionFailed(
-            f"{target.cluster.ref.data_directory} does not exist on {target.host}, and "
-            "the herd has no primary to copy.",
+            f"PostgreSQL {asked} is not installed on {target.host}".replace("  ", " ")
+            + (f"; {there} is." if installed else "."),
             host=target.host,
-            hint=f"To create a brand-new cluster, choose its version; {there}.",
+            hint="Install it, then register again.",
         )
-    if version not in installed:
-        raise PreconditionFailed(
-            f"PostgreSQL {version} is not installed on {target.host}.",
-            host=target.host,
-            hint=f"Install it, or choose another version; {there}.",
-        )
-    return version
+    choice = Choice(
+        name="version",
+        label="PostgreSQL version",
+        options=tuple(Option(value=major, label=major) for major in installed),
+        default=asked or installed[0],
+    )
+    check = Check(
+        name="Brand-new cluster",
+        how="a look at the directory, and at every member of the herd",
+        observed=f"{target.cluster.ref.data_directory} does not exist, and no other "
+        "member has data"
+        + ("" if asked else f"; no version was asked for, {installed[0]} is taken"),
+        threshold="a version was asked for",
+        verdict=Verdict.OK if asked else Verdict.WARN,
+        observed_at=target.clock.now().isoformat(),
+    )
+    return choice, check
 
 
 def _run(target: Target) -> str:
@@ -169,7 +182,7 @@ def _create_replica(target: Target, found: Found) -> str:
 
 def _create(target: Target, found: Found) -> str:
     """Make a new cluster and start it as the herd's first member."""
-    version = str(target.parameters["version"])
+    version = target.chosen("version")
     target.cluster.ref = replace(target.cluster.ref, version=version)
     words = f"Create a cluster of PostgreSQL {version}"
     with target.steps.step("init", words) as step:

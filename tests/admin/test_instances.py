@@ -296,3 +296,16 @@ def test_registering_is_offered_by_no_menu(administrator: Client) -> None:
 
     assert 'value="rebuild"' in html
     assert 'value="register"' not in html
+
+
+@pytest.mark.parametrize("observed", [True, False])
+def test_an_instance_that_was_never_seen_can_be_registered_from_its_page(
+    administrator: Client, observed: bool
+) -> None:
+    instance = factories.instance(**({} if observed else {"observed_at": None}))
+
+    html = administrator.get(
+        f"/admin/herds/instance/{instance.pk}/change/"
+    ).content.decode()
+
+    assert (f"/{instance.pk}/operate/register/" in html) is not observed

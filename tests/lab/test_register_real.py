@@ -208,7 +208,7 @@ def test_the_first_cluster_of_a_herd_is_created_by_init(
     product: Product, newcomers: Newcomers, fresh: Herd
 ) -> None:
     instance = newcomers.add(fresh)
-    assert "choose its version; ele04 has" in refused(product, instance)
+    assert "PostgreSQL 9 is not installed" in refused(product, instance, version="9")
 
     outcome = registered(product, instance, version="15")
 

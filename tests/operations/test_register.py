@@ -6,7 +6,7 @@ import pytest
 
 from herds.domain.cluster import Activity, Follower
 from herds.domain.probe import Receiver
-from herds.errors import HostUnreachable
+from herds.errors import HostUnreachable, PreconditionFailed
 from herds.models import Herd, Instance, Operation
 from herds.operations import requests
 from tests import factories
@@ -170,7 +170,9 @@ def test_a_new_herd_gets_a_cluster_of_the_chosen_version(
     instance = alone(fleet)
 
     operation = planned(instance, version="15")
-    assert "brand-new cluster of PostgreSQL 15" in operation.targets.get().plan["will"]
+    plan = operation.targets.get().plan
+    assert "created as a brand-new cluster" in plan["will"]
+    assert [check["verdict"] for check in plan["checks"]] == ["ok"]
     operation = carried_out(operation)
 
     assert states(operation) == {"ele07": "succeeded"}
@@ -185,13 +187,48 @@ def test_a_new_herd_gets_a_cluster_of_the_chosen_version(
     assert Instance.objects.get(pk=instance.pk).is_online
 
 
-def test_no_version_creates_nothing(
+def test_a_version_that_nobody_asked_for_has_to_be_acknowledged(
     fleet: SimulatedFleet, transactional_db: None
 ) -> None:
-    operation = planned(alone(fleet))
+    instance = alone(fleet)
+    fleet[instance].probed["installed"] = (FIFTEEN, "/usr/pgsql-9.6/bin")
+
+    operation = planned(instance)
+
+    plan = operation.targets.get().plan
+    assert [option["value"] for option in plan["choices"][0]["options"]] == [
+        "15",
+        "9.6",
+    ]
+    assert plan["choices"][0]["default"] == "15"
+    with pytest.raises(PreconditionFailed, match="acknowledged"):
+        requests.confirm(operation.pk, ANNA)
+    assert fleet.log == []
+
+
+def test_another_version_can_be_chosen_from_the_plan(
+    fleet: SimulatedFleet, transactional_db: None
+) -> None:
+    instance = alone(fleet)
+    fleet[instance].probed["installed"] = (FIFTEEN, "/usr/lib/postgresql/14/bin")
+    operation = planned(instance, version="15")
+
+    operation = ended(requests.confirm(operation.pk, ANNA, choices={"version": "14"}))
+
+    assert states(operation) == {"ele07": "succeeded"}
+    assert fleet[instance].ref.version == "14"
+
+
+def test_no_cluster_is_created_where_postgresql_is_not_installed(
+    fleet: SimulatedFleet, transactional_db: None
+) -> None:
+    instance = alone(fleet)
+    fleet[instance].probed["installed"] = ()
+
+    operation = planned(instance)
 
     assert states(operation) == {"ele07": "refused"}
-    assert "choose its version; ele07 has 15." in outcomes(operation)["ele07"]
+    assert "PostgreSQL is not installed on ele07." in outcomes(operation)["ele07"]
 
 
 def test_a_version_that_is_not_installed_is_refused(
@@ -200,7 +237,10 @@ def test_a_version_that_is_not_installed_is_refused(
     operation = planned(alone(fleet), version="18")
 
     assert states(operation) == {"ele07": "refused"}
-    assert "PostgreSQL 18 is not installed on ele07" in outcomes(operation)["ele07"]
+    assert (
+        "PostgreSQL 18 is not installed on ele07; 15 is."
+        in outcomes(operation)["ele07"]
+    )
 
 
 def test_a_directory_that_appeared_after_the_plan_is_not_touched(

@@ -31,6 +31,8 @@ from tests.lab.polling import eventually
 from tests.lab.replicas import Replicas, replicas_of
 
 ROWS = 2000
+NAME = "a test"
+"""What a copy's session is called on its source."""
 
 _PG_CTL = {
     "debian": (
@@ -54,13 +56,14 @@ def herd(
     version: str = "15",
     packaging: Packaging = "debian",
     data_root: str = "",
+    members: tuple[str, ...] = ("ele01", "ele02"),
 ) -> HerdSpec:
-    """Describe a herd of a primary and a standby."""
+    """Describe a herd, of a primary and a standby unless told otherwise."""
     return HerdSpec(
         name=name,
         environment="prod",
         port=port,
-        members=("ele01", "ele02"),
+        members=members,
         data_root=data_root or f"/var/lib/postgresql/{version}/{name}",
         packaging=packaging,
         version=version,
@@ -69,8 +72,9 @@ def herd(
 
 @contextmanager
 def copies_of(*herds: HerdSpec) -> Iterator[Copies]:
-    """Make a lab of two hosts for some herds, and end it afterwards."""
-    with replicas_of(Layout(hosts=("ele01", "ele02"), herds=herds)) as made:
+    """Make a lab of the hosts that some herds need, and end it afterwards."""
+    hosts = tuple(sorted({host for spec in herds for host in spec.members}))
+    with replicas_of(Layout(hosts=hosts, herds=herds)) as made:
         copies = Copies(made.lab)
         try:
             yield copies
@@ -156,7 +160,7 @@ class Pair:
         return int(
             self.source.psql(
                 "SELECT count(*) FROM pg_stat_activity"
-                " WHERE application_name = 'elephaas';"
+                f" WHERE application_name = '{NAME}';"
             )
         )
 
@@ -274,11 +278,11 @@ def copy_what_differs(
     """Go the whole way of the block-wise copy, until it streams."""
     target, source = pair.target.shell, pair.source.shell
     directory, from_directory = pair.directory, pair.source.ref.data_directory
-    files.mark_incomplete(target, directory, "a test")
+    files.mark_incomplete(target, directory, NAME)
     files.remove_control(target, directory)
     keep_local_files(target, directory)
     restore_local_files(target, directory)
-    with hold_backup(source, from_directory, label="a test", cancel=cancel) as backup:
+    with hold_backup(source, from_directory, label=NAME, cancel=cancel) as backup:
         on_backup(backup)
 
         def watch(done: int, total: int, rate: float) -> None:
@@ -323,14 +327,15 @@ def rewind_it(
     target, seen = pair.target.shell, pair.target.probe()
     keep_local_files(target, pair.directory)
     rewind.checkpoint(pair.source)
-    with hold_wal(pair.source.shell, pair.source.ref.data_directory):
+    source = pair.source
+    with hold_wal(source.shell, source.ref.data_directory, name="a test"):
         rewound = rewind.rewind(
             target,
             bin_directory=bin_directory or seen.bin_directory,
             data_directory=pair.directory,
             source=pair.peer,
             config_file=seen.config_file,
-            words="a test",
+            words=NAME,
             cancel=cancel,
         )
         restore_local_files(target, pair.directory)
@@ -356,9 +361,9 @@ def copy_everything(
         bin_directory=seen.bin_directory,
         data_directory=pair.directory,
         source=pair.peer,
-        label="a test",
+        label=NAME,
         major=seen.seen.version.partition(".")[0],
-        words="a test",
+        words=NAME,
         max_rate=max_rate,
         on_progress=on_progress,
         cancel=cancel,

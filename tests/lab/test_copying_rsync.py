@@ -20,6 +20,7 @@ from herds.postgres.backup_session import BackupLost, HeldBackup
 from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.pull import pull
 from tests.lab.copies import (
+    NAME,
     Copies,
     Pair,
     copies_of,
@@ -96,7 +97,7 @@ def test_a_lost_backup_ends_the_copy_at_once(pair: Pair) -> None:
     def lose(done: int, total: int, rate: float) -> None:
         pair.source.psql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'elephaas';"
+            f" WHERE application_name = '{NAME}';"
         )
 
     with pytest.raises(BackupLost, match="terminating connection"):

@@ -179,17 +179,18 @@ class HeldBackup(HeldWal):
 
 
 @contextmanager
-def hold_wal(shell: Shell, data_directory: str) -> Iterator[HeldWal]:
+def hold_wal(shell: Shell, data_directory: str, *, name: str) -> Iterator[HeldWal]:
     """Have a server keep its WAL from now on, until this is left.
 
     Args:
         shell: where it runs.
         data_directory: what it serves.
+        name: of the session, as in ``hold_session``.
 
     Raises:
         OutcomeUnknown: no session came about, with the server's words.
     """
-    with hold_session(shell, data_directory) as session:
+    with hold_session(shell, data_directory, name) as session:
         keeps_wal = _settle(session, None)
         (facts,) = session.ask(_FACTS, timeout=_ANSWER)
         held = HeldWal(session, in_recovery=facts.endswith("t"), keeps_wal=keeps_wal)
@@ -210,14 +211,15 @@ def hold_backup(
     Args:
         shell: where the source runs, a primary or a standby.
         data_directory: what it serves.
-        label: what the backup is called in its ``backup_label``.
+        label: what the backup is called in its ``backup_label``, and the session, as
+            in ``hold_session``.
         cancel: gives up waiting for the first checkpoint.
 
     Raises:
         OutcomeUnknown: no session came about, or the server refused, in its words.
         OperationCancelled: cancel was set; no backup is under way.
     """
-    with hold_session(shell, data_directory) as session:
+    with hold_session(shell, data_directory, label) as session:
         keeps_wal = _settle(session, cancel)
         start, facts = session.ask(
             _START[session.version >= _FIFTEEN].format(label=literal(label)) + _FACTS,

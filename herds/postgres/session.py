@@ -35,11 +35,12 @@ class Session:
     ``version`` is the server's number, such as 150004, once somebody asked for it.
     """
 
-    def __init__(self, shell: Shell, data_directory: str) -> None:
+    def __init__(self, shell: Shell, data_directory: str, name: str) -> None:
         self.host = shell.host
         self.version = 0
         self._shell = shell
-        self._argv = ["sh", "-c", script("session.sh"), "elephaas", data_directory]
+        self._argv = ["sh", "-c", script("session.sh"), "elephaas"]
+        self._argv += [data_directory, name]
         self._feed = Feed()
         self._stop = threading.Event()
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -140,12 +141,18 @@ class Session:
 
 
 @contextmanager
-def hold_session(shell: Shell, data_directory: str) -> Iterator[Session]:
+def hold_session(shell: Shell, data_directory: str, name: str) -> Iterator[Session]:
     """Open psql on the server of a data directory, and close it in the end.
 
     Nothing is known of the server until the first answer.
+
+    Args:
+        shell: where the server runs.
+        data_directory: what it serves.
+        name: its application name. A session of the same name that an earlier run left
+            behind is ended: whoever calls this has made sure that nobody uses it.
     """
-    session = Session(shell, data_directory)
+    session = Session(shell, data_directory, name)
     try:
         yield session
     finally:

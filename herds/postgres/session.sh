@@ -1,8 +1,12 @@
 # Opens psql on the running server of a data directory, at its own socket, for a
-# conversation on standard input. $1 data directory.
-directory=$1
+# conversation on standard input. $1 data directory, $2 the session's name.
+directory=$1 name=$2
 
 need running
-export PGCONNECT_TIMEOUT=5 PGAPPNAME=elephaas
+# One of the same name belongs to a worker that was cut off: this one takes its place.
+for each in /proc/[0-9]*; do
+  grep -qzsxF "PGAPPNAME=$name" "$each/environ" && kill "${each#/proc/}"
+done
+export PGCONNECT_TIMEOUT=5 PGAPPNAME="$name"
 exec "$bin/psql" -XAtqw -v ON_ERROR_STOP=1 -h "${sockets:-/tmp}" -p "${bound:-5432}" \
   -d postgres -f -

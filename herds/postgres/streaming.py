@@ -96,10 +96,14 @@ def await_streaming(
     timeline, goal = position_now(upstream)
     log_size = _log(standby, None)[0]
     began = progressed = clock.monotonic()
-    first, furthest = None, Lsn(0)
+    first, furthest, segment = None, Lsn(0), ""
     while True:
         seen = _look(standby)
-        if isinstance(seen, Streaming):
+        if not isinstance(seen, Streaming):
+            recovering = _recovering(standby)
+            if recovering != segment:
+                segment, progressed = recovering, clock.monotonic()
+        else:
             if seen.timeline is not None and seen.has_reached(goal):
                 timeline, _ = position_now(upstream)
                 if seen.timeline == timeline and _serves(upstream, application_name):
@@ -153,6 +157,15 @@ def _is_down(seen: Streaming | ElephaasError) -> bool:
 
 def _lsn(text: str | None) -> Lsn | None:
     return Lsn.parse(text) if text else None
+
+
+def _recovering(standby: Cluster) -> str:
+    """Name the WAL that a standby replays until it accepts connections, if it does."""
+    argv = ["sh", "-c", script("recovering.sh"), "elephaas", standby.ref.data_directory]
+    try:
+        return standby.run_script(argv, "look at the recovery").stdout.strip()
+    except _NOT_YET:
+        return ""
 
 
 def _serves(upstream: Cluster, application_name: str) -> bool:

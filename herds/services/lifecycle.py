@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -56,8 +56,14 @@ def refuse_no_cluster(target: Target, seen: Observation) -> None:
         )
 
 
-def bring_up(target: Target) -> Observation:
+def bring_up(
+    target: Target, *, ready: Collection[Activity] = (Activity.RUNNING,)
+) -> Observation:
     """Start a stopped cluster and see it run.
+
+    Args:
+        target: the cluster.
+        ready: what counts as running. A copy replays WAL before it accepts connections.
 
     Raises:
         NotObserved: it did not come up by the deadline.
@@ -66,11 +72,11 @@ def bring_up(target: Target) -> Observation:
     with target.steps.step("start", "Start PostgreSQL") as step:
         acted = target.act(step, "start")
         came, seen = target.await_state(
-            lambda now: now.activity is Activity.RUNNING or _gave_up(acted, now),
+            lambda now: now.activity in ready or _gave_up(acted, now),
             first=acted.seen if acted else None,
         )
         step.saw(seen)
-        if not came or seen.activity is not Activity.RUNNING:
+        if not came or seen.activity not in ready:
             raise _not_seen(target, acted, seen, "to accept connections")
     return seen
 

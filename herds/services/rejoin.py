@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from herds.domain.clock import watch
-from herds.domain.cluster import Observation
+from herds.domain.cluster import Activity, Observation
 from herds.errors import ElephaasError, NotObserved, PreconditionFailed
 from herds.postgres import files
+from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.streaming import await_streaming
 
 from .ends import has_cluster, upstream_of
@@ -72,8 +73,12 @@ def rejoin(
         except ElephaasError as error:
             raise _with_what_is_true(climb, error) from error
         target.steps.must_finish()
-        bring_up(target)
-        return _stream(climb, chosen, received)
+        climb.is_brought = True
+        try:
+            bring_up(target, ready=(Activity.RUNNING, Activity.STARTING))
+            return _stream(climb, chosen, received)
+        except ElephaasError as error:
+            raise _with_what_is_true(climb, error) from error
 
 
 def _choose(
@@ -126,6 +131,9 @@ def _see_at_rest(climb: Climb) -> None:
     if not has_cluster(climb.outlook.mine):
         return
     with target.steps.step("rest", "See its data at rest") as step:
+        # Of a herd only one operation is at work: whoever began these is lost.
+        if end_orphaned_copies(target.cluster.shell, climb.directory):
+            step.note("Ended what an earlier attempt had left at work.")
         came, left = watch(
             target.cluster.leftovers,
             lambda left: not left,
@@ -213,14 +221,23 @@ def _what_is_true(climb: Climb) -> str:
             f"Whether the data of {host} was changed is not known; if so, it is marked "
             "as incomplete and cannot start. Run the rebuild again."
         )
-    if has_cluster(probe) and (probe.is_incomplete or probe.control is None):
-        cannot = "cannot start" if probe.control is None else "is not set up yet"
+    if not has_cluster(probe):
+        return f"{host} has no data; run the rebuild again."
+    if probe.control is None:
         return (
-            f"The data directory of {host} is incomplete and {cannot}; run the rebuild "
-            "again."
+            f"The data directory of {host} is incomplete and cannot start; run the "
+            "rebuild again."
         )
-    if climb.has_begun and not has_cluster(probe):
-        return f"{host} has no data yet; run the rebuild again."
+    if probe.is_incomplete:
+        does = "goes on trying" if probe.seen.is_running else "is stopped"
+        return (
+            f"{host} has all data as a standby and {does}; it stays marked as "
+            "incomplete until a rebuild sees it stream."
+        )
+    if climb.is_brought:
+        return (
+            f"{host} {'runs as a standby' if probe.seen.is_running else 'is stopped'}."
+        )
     was = f"The data of {host} is as it was"
     if probe.seen.is_running:
         return f"{was}, and it runs."

@@ -23,7 +23,7 @@ from herds.postgres.copy_source import bin_directory
 from herds.postgres.local_files import keep_local_files, restore_local_files
 from herds.ssh.shell import Shell
 
-from .ends import copy_source, has_cluster, upstream_of
+from .ends import copy_source, has_cluster, refuse_unfit_upstream, upstream_of
 from .outlook import Method, Outlook, tablespace_directory
 from .steps import Step
 from .target import Member, Target
@@ -41,6 +41,7 @@ class Climb:
         bandwidth: bytes a second at most, 0 for no limit.
         held: what is held on the source until the target streams.
         has_begun: whether something was sent that changes the target's data.
+        is_brought: whether all that has to come has come.
     """
 
     target: Target
@@ -50,11 +51,13 @@ class Climb:
     bandwidth: int
     held: ExitStack
     has_begun: bool = False
+    is_brought: bool = False
 
     @property
     def label(self) -> str:
-        """What this is called in a backup label and in the marker."""
-        return f"elephaas rebuild of {self.target.host}"
+        """What this is called on the source, in the backup label and in the marker."""
+        ref = self.target.cluster.ref
+        return f"elephaas rebuild of {ref.herd_name} on {ref.hostname}"
 
     @property
     def directory(self) -> str:
@@ -92,7 +95,7 @@ def bring_data(climb: Climb, method: Method) -> int:
         except (OperationCancelled, HostUnreachable, PreconditionFailed):
             raise
         except ElephaasError:
-            if climb.outlook.rung(Method.RSYNC).why_not:
+            if climb.outlook.rung(Method.RSYNC).why_not or not _can_stream(climb):
                 raise
             # The failed step says why; its data is good enough to copy over.
             return _rsync(climb)
@@ -102,6 +105,15 @@ def bring_data(climb: Climb, method: Method) -> int:
         Method.BASEBACKUP: _basebackup,
     }
     return rungs[method](climb)
+
+
+def _can_stream(climb: Climb) -> bool:
+    """Tell whether a copy that comes another way would be of any use."""
+    try:
+        refuse_unfit_upstream(climb.target, climb.upstream, climb.outlook.mine)
+    except ElephaasError:
+        return False
+    return True
 
 
 def write_settings(climb: Climb) -> None:
@@ -130,7 +142,9 @@ def _rewind(climb: Climb) -> int:
         if missing:
             rewind.grant_rewind_rights(climb.upstream.cluster, replication.USER)
             step.note(f"Granted to {replication.USER}: {', '.join(missing)}.")
-        climb.held.enter_context(hold_wal(climb.far, climb.from_directory))
+        climb.held.enter_context(
+            hold_wal(climb.far, climb.from_directory, name=climb.label)
+        )
     with target.steps.step("rewind", f"Rewind to {source.host}") as step:
         keep_local_files(climb.near, climb.directory)
         climb.has_begun = True
@@ -232,7 +246,9 @@ def _basebackup(climb: Climb) -> int:
     target, source, mine = climb.target, climb.source, climb.outlook.mine
     major = climb.outlook.theirs.seen.version.split(".")[0]
     with target.steps.step("copy", f"Copy everything from {source.host}") as step:
-        climb.held.enter_context(hold_wal(climb.far, climb.from_directory))
+        climb.held.enter_context(
+            hold_wal(climb.far, climb.from_directory, name=climb.label)
+        )
         if has_cluster(mine):
             keep_local_files(climb.near, climb.directory)
             climb.has_begun = True

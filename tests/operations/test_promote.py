@@ -6,7 +6,7 @@ import pytest
 
 from herds.domain.lsn import Lsn
 from herds.errors import CommandFailed, HostUnreachable, PreconditionFailed
-from herds.models import Herd, Instance, Operation
+from herds.models import Herd, Instance, Operation, OperationStep
 from herds.operations import requests
 from tests.doubles.clusters import SimulatedCluster, SimulatedFleet
 from tests.doubles.engine import ANNA, ended, on, outcomes, states, until
@@ -142,6 +142,33 @@ def test_a_command_that_promotes_nothing_is_seen_through(
     assert states(operation) == {"ele02": "failed"}
     assert "to leave recovery" in outcomes(operation)["ele02"]
     assert not on(trade, "ele02").is_primary
+
+
+def test_a_promotion_that_a_lost_worker_had_done_is_finished_and_not_done_again(
+    fleet: SimulatedFleet, trade: Herd
+) -> None:
+    fleet[on(trade, "ele01")].running = False
+    operation = planned(on(trade, "ele02"))
+    cluster = fleet[on(trade, "ele02")]
+    OperationStep.objects.create(
+        target=operation.targets.get(),
+        number=1,
+        name="look",
+        words="Look",
+        state="succeeded",
+        started_at=cluster.started_at,
+        evidence=cluster.look().evidence(),
+    )
+    operation.targets.update(state="interrupted", attempt=1)
+    Operation.objects.update(state="interrupted")
+    cluster._obey("promote")
+
+    operation = ended(requests.resume(operation.pk, ANNA))
+
+    assert states(operation) == {"ele02": "succeeded"}
+    assert outcomes(operation)["ele02"].startswith("Promoted already. It writes on")
+    assert fleet.log == [("ele02", "CHECKPOINT")]
+    assert on(trade, "ele02").is_primary
 
 
 def test_a_checkpoint_that_does_not_come_leaves_it_promoted_and_says_so(

@@ -17,6 +17,7 @@ from lab.prerequisites import POSTGRES_ROOT
 from lab.processes import MARKER, TITLE
 from lab.state import LabState
 
+_CHECKOUT = Path(__file__).resolve().parent.parent
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # bash reaps whatever is handed to process 1 while it waits for its own child.
 _WAIT = "while :; do sleep 2147483647; done"
@@ -112,8 +113,17 @@ def _bind_own_directories(state: LabState, host: str) -> list[str]:
     else:
         for parent in _data_parents(state.kinds_on(host)):
             targets[Path(parent).name] = parent
+    # A checkout below /tmp would be hidden by the host's own /tmp; it is what workers
+    # on the host run, so it is put back, to be read only as all of the machine.
+    hidden = any(_CHECKOUT.is_relative_to(target) for target in targets.values())
+    checkout = os.open(_CHECKOUT, os.O_PATH | os.O_DIRECTORY) if hidden else -1
     for name, target in targets.items():
         syscalls.mount(str(state.disk(host) / name), target, flags=syscalls.MS_BIND)
+    if hidden:
+        _CHECKOUT.mkdir(parents=True, exist_ok=True)
+        source = f"/proc/self/fd/{checkout}"
+        syscalls.mount(source, str(_CHECKOUT), flags=syscalls.MS_BIND)
+        os.close(checkout)
     return list(targets.values())
 
 

@@ -18,6 +18,7 @@ _REFUSED = 65  # files.sh: a guard does not hold; nothing was changed
 _OBSTACLES = {
     "link": "{} is a symbolic link",
     "unwritable": "{} is not writable",
+    "foreign": "{} is another user's and not writable",
     "stranger": "{} is a directory that PostgreSQL does not know",
 }
 
@@ -120,7 +121,8 @@ def obstacles(
     Args:
         shell: where the directory is.
         data_directory: of a stopped or running cluster.
-        kinds: which are looked for: rsync fails at what is "unwritable" alone.
+        kinds: which are looked for: rsync fails at what is "foreign" alone, as the
+            copy makes the user's own files writable first.
         most: how many are told.
 
     Returns:

@@ -41,14 +41,18 @@ remove-control)
   rm -f -- "$path/global/pg_control" && sync -- "$path/global"
   ;;
 obstacles)
+  me=$(id -u)
   cd -- "$path" || exit
   find . -name lost+found -prune -o \
     \( -type l ! -path './pg_tblspc/*' ! -path ./pg_wal -printf 'link %P\n' \) -o \
-    \( ! -type l ! -writable -printf 'unwritable %P\n' \) -o \
+    \( ! -type l ! -writable -user "$me" -printf 'unwritable %P\n' \) -o \
+    \( ! -type l ! -writable -printf 'foreign %P\n' \) -o \
     \( -type d -path './pg_wal/*' ! -path ./pg_wal/archive_status \
       ! -path ./pg_wal/summaries -prune -printf 'stranger %P\n' \)
   for place in pg_wal pg_tblspc/*; do
-    [ -L "$place" ] && find "$place/" ! -type l ! -writable -printf 'unwritable %p\n'
+    [ -L "$place" ] && find "$place/" \
+      \( ! -type l ! -writable -user "$me" -printf 'unwritable %p\n' \) -o \
+      \( ! -type l ! -writable -printf 'foreign %p\n' \)
   done
   true
   ;;

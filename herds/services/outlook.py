@@ -248,7 +248,7 @@ def _rsync(target: Target, source: Member, outlook: Outlook) -> _Size | str:
     if not has_cluster(mine):
         return "there is nothing yet that a part of could stay"
     directory = target.cluster.ref.data_directory
-    obstacles = files.obstacles(target.cluster.shell, directory, kinds=("unwritable",))
+    obstacles = files.obstacles(target.cluster.shell, directory, kinds=("foreign",))
     if obstacles:
         return f"it would break off half-way: {'; '.join(obstacles)}"
     return _Size(_differing(target, source, outlook), at_most=True)

@@ -341,10 +341,17 @@ def test_what_would_stop_a_rewind_half_way_is_found_before(copies: Copies) -> No
         " pg_ident.conf && mkdir pg_wal/walg_data && touch pg_wal/walg_data/x"
     )
     target.run(["sh", "-c", make, "sh", directory])
+    foreign = f"{directory}/base/theirs"
+    copies.lab.exec(pair.target.host, ["install", "-m", "644", "/dev/null", foreign])
 
     found = files.obstacles(target, directory)
+    foreign_only = files.obstacles(target, directory, kinds=("foreign",))
+    copies.lab.exec(pair.target.host, ["rm", foreign])
 
+    theirs = "base/theirs is another user's and not writable"
+    assert foreign_only == (theirs,)
     assert sorted(found) == [
+        theirs,
         "pg_hba.conf is not writable",
         "pg_ident.conf is a symbolic link",
         "pg_wal/walg_data is a directory that PostgreSQL does not know",

@@ -204,6 +204,20 @@ def test_a_replica_is_created_where_there_is_nothing(
         assert "online,recovery" in told
 
 
+def test_a_replica_is_created_in_a_directory_of_its_own(
+    product: Product, herd: Parted, newcomers: Newcomers
+) -> None:
+    primary = product.instance(f"{herd.herd}@{herd.new}")
+    elsewhere = "/var/lib/postgresql/it's elsewhere/data"
+    instance = newcomers.add(primary.herd, local_pgdata=elsewhere)
+
+    registered(product, instance)
+
+    port = primary.herd.db_port
+    assert newcomers.sql(port, "SHOW data_directory") == elsewhere
+    assert newcomers.sql(port, "SELECT status FROM pg_stat_wal_receiver") == "streaming"
+
+
 def test_the_first_cluster_of_a_herd_is_created_by_init(
     product: Product, newcomers: Newcomers, fresh: Herd
 ) -> None:

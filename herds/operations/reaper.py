@@ -107,7 +107,7 @@ def release(worker: Worker) -> None:
 
 
 def _free_orphans() -> None:
-    """Requeue jobs that a lost process had fetched but not begun.
+    """Free the herds of jobs that a lost process had fetched, and queue them anew.
 
     The queue's own worker rows end with their process's heartbeat; a job marked
     "doing" whose herd nobody of ours works on would hold the herd's lock for ever.
@@ -117,19 +117,23 @@ def _free_orphans() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
+            SELECT queued.id
+              FROM procrastinate_jobs queued
+              LEFT JOIN procrastinate_workers process ON process.id = queued.worker_id
+              LEFT JOIN ele_operation_job job ON job.queue_id = queued.id
+             WHERE queued.status = 'doing' AND queued.queue_name = %s
+               AND (process.id IS NULL
+                    OR process.last_heartbeat < now() - make_interval(secs => %s))
+               AND (job.job_id IS NULL OR job.is_done OR job.worker_id IS NULL)
+            UNION
             SELECT job.queue_id
               FROM ele_operation_job job
               LEFT JOIN procrastinate_jobs queued ON queued.id = job.queue_id
-              LEFT JOIN procrastinate_workers process ON process.id = queued.worker_id
-             WHERE queued.status = 'doing'
-               AND (process.id IS NULL
-                    OR process.last_heartbeat < now() - make_interval(secs => %s))
-               AND (job.is_done OR job.worker_id IS NULL)
-                OR job.queue_id IS NOT NULL AND NOT job.is_done
-               AND job.worker_id IS NULL
-               AND coalesce(queued.status NOT IN ('todo', 'doing'), true)
+                    AND queued.status IN ('todo', 'doing')
+             WHERE job.queue_id IS NOT NULL AND queued.id IS NULL
+               AND NOT job.is_done AND job.worker_id IS NULL
             """,
-            [LOST_AFTER.total_seconds()],
+            [dispatch.QUEUE, LOST_AFTER.total_seconds()],
         )
         stuck = [row[0] for row in cursor.fetchall()]
     if not stuck:

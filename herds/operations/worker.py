@@ -18,8 +18,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 from procrastinate import JobContext
-from procrastinate.contrib.django import DjangoApp, app
-from procrastinate.worker import Worker as Listener
+from procrastinate.contrib.django import DjangoApp
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.psycopg_connector import PsycopgConnector
 
 from herds.domain.clock import SystemClock
 from herds.models import Worker
@@ -28,6 +29,7 @@ from herds.services.toolbox import Toolbox
 from .dispatch import EXAMINE, QUEUE, TASK
 from .examiner import examine
 from .journal import Journal
+from .listener import Listener
 from .reaper import reap, release
 from .runner import Cancellations, Crew, run_herd
 
@@ -38,6 +40,8 @@ _CANCEL_LOOK = 0.25  # seconds between looks for requests to cancel
 _REAP = 5.0  # seconds between looks for lost workers
 _TARGETS_A_HERD = 4  # threads for the targets of waves, for every herd at once
 _RECONNECT = 1.0  # seconds before the queue is listened to again
+_POOL_PATIENCE = 5.0  # seconds to wait for a connection to the queue
+_POLL = 1.0  # seconds between looks into the queue: a herd let go is not announced
 
 
 class WorkerProcess:
@@ -163,7 +167,14 @@ class WorkerProcess:
     async def _take_jobs(self) -> None:
         # An application of its own: the one of the web pages stays on Django's
         # connection, so that jobs are deferred inside Django's transactions.
-        queue = DjangoApp(connector=app.connector.get_worker_connector())  # type: ignore[attr-defined]
+        queue = DjangoApp(
+            connector=PsycopgConnector(
+                kwargs=connector_params(),
+                timeout=_POOL_PATIENCE,
+                # Or else the pool would wait longer after every failed attempt.
+                reconnect_timeout=_RECONNECT,
+            )
+        )
         queue.task(name=TASK, pass_context=True)(self._run_herd)
         queue.task(name=EXAMINE, pass_context=True)(self._examine)
         try:
@@ -176,7 +187,8 @@ class WorkerProcess:
                     queues=[QUEUE],
                     concurrency=self._threads,
                     install_signal_handlers=False,
-                    fetch_job_polling_interval=1.0,
+                    listen_notify=False,  # it hears by itself
+                    fetch_job_polling_interval=_POLL,
                     update_heartbeat_interval=HEARTBEAT,
                     delete_jobs="always",
                 )

@@ -15,7 +15,7 @@ from django.db import connection
 from herds.domain.cluster import Activity
 from herds.errors import NotAllowed, PreconditionFailed
 from herds.models import Herd, Operation, OperationStep, OperationTarget, Worker
-from herds.operations import reaper, requests
+from herds.operations import dispatch, reaper, requests
 from herds.operations import worker as worker_module
 from herds.operations.requests import Requester
 from lab.private_server import PrivateServer
@@ -381,6 +381,28 @@ def test_a_job_that_left_the_queue_before_anybody_began_it_is_queued_anew(
 
     reaper.reap()
 
+    with working(fleet):
+        assert ended(operation).state == "succeeded"
+
+
+def test_a_job_that_was_handed_back_by_a_worker_that_died_then_holds_nothing(
+    fleet: SimulatedFleet, trade: Herd
+) -> None:
+    operation = ask("reload", trade)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+        lost = cursor.fetchone()[0]
+        cursor.execute(
+            "SELECT * FROM procrastinate_fetch_job_v2(ARRAY['operations'], %s)", [lost]
+        )
+    # It handed the herd back, to a new job, and died before it ended the old one.
+    operation.jobs.update(queue_id=None)
+    dispatch.settle_by_number(operation.pk)
+    time_passes()
+
+    reaper.reap()
+
+    assert locks_held() == 0
     with working(fleet):
         assert ended(operation).state == "succeeded"
 

@@ -11,7 +11,7 @@ from django.db import connections
 
 from lab.private_server import PrivateServer
 
-pytest_plugins = ["tests.lab.installed"]
+pytest_plugins = ["tests.lab.installed", "tests.lab.rebuilds"]
 
 
 @pytest.fixture(scope="session")

@@ -56,9 +56,9 @@ def base_backup(
     """Copy a cluster, with the WAL it needs to become consistent.
 
     The copy is a standby that nobody told yet whom to follow, and is marked as
-    incomplete until the caller takes the marker away. After a failure pg_basebackup
-    itself deletes what it wrote; after a cancellation it lies there, marked, without
-    ``pg_control``, and ``files.clear_directory`` deletes it.
+    incomplete until the caller takes the marker away. After a failure or cancellation
+    what was written lies there, marked, for ``rsync`` to go on with or for
+    ``files.clear_directory`` to delete; ``pg_control`` would have come last.
 
     Args:
         target: where the copy is written.
@@ -85,7 +85,12 @@ def base_backup(
     begun = time.monotonic()
     argv = ["sh", "-c", script("basebackup.sh"), "elephaas"]
     argv += [data_directory, major, words or "a base backup"]
-    argv += [f"{bin_directory}/pg_basebackup", "--no-password", "--progress"]
+    argv += [
+        f"{bin_directory}/pg_basebackup",
+        "--no-password",
+        "--no-clean",
+        "--progress",
+    ]
     argv += [f"--pgdata={data_directory}", f"--dbname={source.conninfo()}"]
     argv += ["--wal-method=stream", "--checkpoint=fast", f"--label={label}"]
     if slot:

@@ -14,18 +14,26 @@ exec 9<"$directory" && flock -n -E 75 9 || exit
 copying=$!
 # Nothing may lie there until pg_basebackup has seen that nothing does. From then on
 # the directory is an incomplete standby: never a primary, and never a stranger's.
+mark() {
+  printf '%s\n' "$words" >"$directory/elephaas.incomplete"
+  [ -e "$directory/PG_VERSION" ] || printf '%s\n' "$version" >"$directory/PG_VERSION"
+  : >"$directory/standby.signal"
+  marked=yes
+}
 marked=
 while kill -0 "$copying" 2>/dev/null; do
   if [ -n "$(ls -A "$directory")" ]; then
-    printf '%s\n' "$words" >"$directory/elephaas.incomplete"
-    [ -e "$directory/PG_VERSION" ] || printf '%s\n' "$version" >"$directory/PG_VERSION"
-    : >"$directory/standby.signal"
-    marked=yes
+    mark
     break
   fi
   sleep 0.02
 done
 wait "$copying"
 status=$?
-[ "$status" -ne 0 ] || [ -n "$marked" ] || : >"$directory/standby.signal"
+if [ "$status" -ne 0 ]; then
+  # pg_control may have come before what failed.
+  rm -f -- "$directory/global/pg_control"
+elif [ -z "$marked" ]; then
+  mark
+fi
 exit "$status"

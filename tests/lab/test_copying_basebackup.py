@@ -191,7 +191,7 @@ def test_only_the_cluster_that_is_meant_is_deleted(pair: Pair) -> None:
     assert pair.target.probe().control == before.control
 
 
-def test_a_full_disk_is_told_and_what_was_written_is_gone(
+def test_a_full_disk_is_told_and_what_was_written_is_marked(
     copies: Copies, pair: Pair
 ) -> None:
     small, host = "/var/lib/postgresql/small", pair.target.host
@@ -211,6 +211,9 @@ def test_a_full_disk_is_told_and_what_was_written_is_gone(
                 label="a test",
                 major="15",
             )
+        marker = f"{small}/data/{files.INCOMPLETE}"
+        assert files.read_small(pair.target.shell, marker) is not None
+        files.clear_directory(pair.target.shell, f"{small}/data", "1")
         files.make_empty_directory(pair.target.shell, f"{small}/data")
         pair.target.shell.run(
             ["sh", "-c", f"rm -r {small}/data; echo 15 >{small}/PG_VERSION"]

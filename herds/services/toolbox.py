@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
 
 from herds import conf
 from herds.domain.clock import Clock
 from herds.domain.cluster import ClusterRef
-from herds.models import Instance
+from herds.errors import HostKeyUnknown
+from herds.models import Instance, Server
 from herds.postgres.cluster import Cluster
 from herds.postgres.commands import CommandTemplates
 from herds.ssh.pool import ShellPool
+from herds.ssh.shell import Completed, Shell
 
 from .target import Member
 
@@ -30,18 +35,26 @@ class Toolbox:
     def cluster(self, instance: Instance) -> Cluster:
         """Give the cluster of an instance (with its herd, environment and server).
 
+        A host that cannot be reached for want of an accepted key says so when
+        something is to be done there: other members of its herd are not held up.
+
         Raises:
             PreconditionFailed: this service's private key cannot be used.
-            HostKeyUnknown: the server's host key was never accepted.
         """
-        server = instance.server
         return Cluster(
             cluster_ref(instance),
-            self._shells().shell(server.hostname, server.host_key or None),
+            self._shell(instance.server),
             self._templates,
             self._clock,
             command_timeout=self._ssh.command_timeout,
         )
+
+    def _shell(self, server: Server) -> Shell:
+        shells = self._shells()
+        try:
+            return shells.shell(server.hostname, server.host_key or None)
+        except HostKeyUnknown as unknown:
+            return _NoShell(unknown)
 
     def members(self, herd_id: int) -> tuple[Member, ...]:
         """Give all members of a herd, each with its cluster."""
@@ -77,6 +90,22 @@ class Toolbox:
                     connect_timeout=self._ssh.connect_timeout,
                 )
             return self._pool
+
+
+class _NoShell:
+    """Stands for a host on which nothing can be run yet."""
+
+    def __init__(self, why: HostKeyUnknown) -> None:
+        self.host = why.host
+        self._why = why
+
+    def run(self, argv: Sequence[str], **options: Any) -> Completed:
+        """Run nothing.
+
+        Raises:
+            HostKeyUnknown: always.
+        """
+        raise copy(self._why)
 
 
 def cluster_ref(instance: Instance) -> ClusterRef:

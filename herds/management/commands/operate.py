@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import sys
@@ -145,6 +146,11 @@ class Command(BaseCommand):
                 f"Which operation? {options['action']} needs it.",
                 hint="Name it: --operation 42.",
             )
+        if options["dry_run"] and options["action"] in {"cancel", "resume"}:
+            raise PreconditionFailed(
+                f"--dry-run means nothing to {options['action']}: it has no plan.",
+                hint="Nothing was done. Leave it out to act, or use show.",
+            )
         if options["action"] == "cancel":
             return requests.cancel(number, requester)
         if options["action"] == "resume":
@@ -205,14 +211,20 @@ class Command(BaseCommand):
             requests.discard(operation.pk, requester)
             self.stderr.write("Nothing was done.")
             sys.exit(1)
-        return requests.confirm(
-            operation.pk,
-            requester,
-            reason=options["reason"],
-            stop_at_first_failure=options["stop_at_first_failure"],
-            acknowledged=True,
-            choices=_choices(options["choose"]),
-        )
+        try:
+            return requests.confirm(
+                operation.pk,
+                requester,
+                reason=options["reason"],
+                stop_at_first_failure=options["stop_at_first_failure"],
+                acknowledged=True,
+                choices=_choices(options["choose"]),
+            )
+        except PreconditionFailed:
+            # A plan that cannot go as it is asked for is of no use to anybody.
+            with contextlib.suppress(PreconditionFailed):
+                requests.discard(operation.pk, requester)
+            raise
 
     def _says_yes(self, operation: Operation) -> bool:
         going = operation.targets.filter(state=TargetState.PLANNED).count()

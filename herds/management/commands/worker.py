@@ -35,7 +35,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        threads = options["threads"] or conf.operations().worker_threads
+        threads = options["threads"]
+        if threads is None:
+            threads = conf.operations().worker_threads
         if threads < 1:
             raise CommandError("A worker needs at least one thread.")
         self.stdout.write(f"Worker started; it works on {threads} herds at once.")

@@ -51,7 +51,7 @@ class Truth:
         )
         try:
             return all(
-                self.lab.sql(herd, host, streaming) == "t"
+                self.lab.sql(herd, host, receiving) == "1"
                 for host in self.hosts(herd)[1:]
             )
         except LabError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,18 @@ from django.db import connection
 from lab.private_server import PrivateServer
 
 
+ROOT = Path("/var/tmp")
+PREFIX = "elephaas-lab-"
+
+
+def _clear_strays() -> None:
+    """Remove what test runs left that were killed; their servers ended with them."""
+    for directory in ROOT.glob(f"{PREFIX}*-*"):
+        owner = directory.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+
+
 class MetadataServer:
     """The server of all metadata databases of these tests, which can be restarted.
 
@@ -22,7 +35,10 @@ class MetadataServer:
     """
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="elephaas-lab-", dir="/var/tmp"))
+        _clear_strays()
+        self.directory = Path(
+            tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=ROOT)
+        )
         self.directory.chmod(0o755)
         self.postgres = PrivateServer(
             self.directory / "metadata", durable=False, dies_with_parent=True

@@ -46,9 +46,7 @@ class Truth:
 
         A primary would also count a standby that lost its power a while ago.
         """
-        receiving = (
-            "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
-        )
+        streaming = "SELECT status = 'streaming' FROM pg_stat_wal_receiver"
         try:
             return all(
                 self.lab.sql(herd, host, receiving) == "1"

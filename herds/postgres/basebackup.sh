@@ -16,7 +16,7 @@ copying=$!
 # the directory is an incomplete standby: never a primary, and never a stranger's.
 mark() {
   printf '%s\n' "$words" >"$directory/elephaas.incomplete"
-  [ -e "$directory/PG_VERSION" ] || printf '%s\n' "$version" >"$directory/PG_VERSION"
+  [ -s "$directory/PG_VERSION" ] || printf '%s\n' "$version" >"$directory/PG_VERSION"
   : >"$directory/standby.signal"
   marked=yes
 }
@@ -31,8 +31,10 @@ done
 wait "$copying"
 status=$?
 if [ "$status" -ne 0 ]; then
-  # pg_control may have come before what failed.
+  # pg_control may have come before what failed, and on a full disk the marks may not
+  # have been written: the WAL makes room for them.
   rm -f -- "$directory/global/pg_control"
+  if [ -n "$marked" ]; then rm -rf -- "$directory/pg_wal/"*; mark; fi
 elif [ -z "$marked" ]; then
   mark
 fi

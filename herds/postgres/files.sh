@@ -71,7 +71,8 @@ clear)
   [ -d "$path" ] || refuse "$path is no directory"
   [ "$(readlink -f -- "$path")" != / ] || refuse "$path is the root of the file system"
   not_running
-  major || refuse "$path is no data directory: it has no PG_VERSION"
+  major || [ -e "$path/elephaas.incomplete" ] ||
+    refuse "$path is no data directory: it has no PG_VERSION"
   [ "$(stat -c %d -- "$path")" = "$(stat -c %d -- "$path/..")" ] ||
     refuse "$path is the root of a mounted file system"
   if [ -f "$path/global/pg_control" ]; then
@@ -83,15 +84,15 @@ clear)
   # First what it cannot start without, last what it is recognised by.
   rm -f -- "$path/global/pg_control" && sync -- "$path" || exit
   for place in "$path"/pg_tblspc/*; do
-    [ -L "$place" ] || continue
+    [ -n "$version" ] && [ -L "$place" ] || continue
     find "$place/" -mindepth 1 -maxdepth 1 -name "PG_${version}_*" \
       -exec rm -rf --one-file-system -- {} + || exit
   done
   if [ -L "$path/pg_wal" ]; then
     find "$path/pg_wal/" -mindepth 1 -delete || exit
   fi
-  find "$path" -mindepth 1 -maxdepth 1 ! -name PG_VERSION \
+  find "$path" -mindepth 1 -maxdepth 1 ! -name PG_VERSION ! -name elephaas.incomplete \
     -exec rm -rf --one-file-system -- {} + || exit
-  rm -f -- "$path/PG_VERSION"
+  rm -f -- "$path/PG_VERSION" "$path/elephaas.incomplete"
   ;;
 esac

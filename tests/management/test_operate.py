@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from herds.errors import HostUnreachable
 from herds.models import Herd, Operation
-from herds.operations import reaper
 from herds.operations.worker import WorkerProcess
 from lab.private_server import PrivateServer
-from tests import factories
 from tests.doubles.clusters import SimulatedFleet
-from tests.doubles.engine import Gate, ask, ended, make_herd, on, states
+from tests.doubles.engine import (
+    Gate,
+    ask,
+    ended,
+    make_herd,
+    on,
+    states,
+    until,
+    working,
+)
 
 from .conftest import Ended
 
@@ -273,16 +282,25 @@ def test_a_wrong_choice_leaves_nothing_behind(operate: Operate, trade: Herd) -> 
     assert not Operation.objects.exists()
 
 
-def test_a_missing_worker_is_said(operate: Operate, trade: Herd) -> None:
-    factories.worker(stopped_at=reaper.timezone.now())
-    end = operate("restart", "--all", "--yes", "--detach")
-    assert end.status == 0
+def test_a_missing_worker_is_said_and_one_that_comes_is_waited_for(
+    trade: Herd, fleet: SimulatedFleet
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
 
-    operation = Operation.objects.get()
-    assert operation.state == "queued"
-    cancelled = operate("cancel", "--operation", str(operation.pk))
-    assert cancelled.status == 0
-    assert operate("show", "--operation", str(operation.pk)).err == ""
+    def run() -> None:
+        try:
+            call_command("operate", "reload", "--all", "--yes", stdout=out, stderr=err)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        until(lambda: "No worker is alive" in err.getvalue())
+        assert "Start one: manage.py worker" in err.getvalue()
+        with working(fleet):
+            running.result(20)
+
+    assert out.getvalue().splitlines()[-1] == "All 3 instances were reloaded."
 
 
 def test_detached_it_tells_the_number_and_returns(

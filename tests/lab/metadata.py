@@ -14,7 +14,6 @@ from django.db import connection
 
 from lab.private_server import PrivateServer
 
-
 ROOT = Path("/var/tmp")
 PREFIX = "elephaas-lab-"
 

@@ -49,7 +49,7 @@ class Truth:
         streaming = "SELECT status = 'streaming' FROM pg_stat_wal_receiver"
         try:
             return all(
-                self.lab.sql(herd, host, receiving) == "1"
+                self.lab.sql(herd, host, streaming) == "t"
                 for host in self.hosts(herd)[1:]
             )
         except LabError:

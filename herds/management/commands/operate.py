@@ -229,11 +229,10 @@ class Command(BaseCommand):
     def _says_yes(self, operation: Operation) -> bool:
         going = operation.targets.filter(state=TargetState.PLANNED).count()
         verb = registry.get(operation.action).verb
-        self.stderr.write(
-            f"\n{verb} {plans.counted(going, 'instance')}? Type yes: ", ending=""
-        )
-        self.stderr.flush()
+        question = f"\n{verb} {plans.counted(going, 'instance')}? Type yes: "
         try:
+            self.stderr.write(question, ending="")
+            self.stderr.flush()
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
             self.stderr.write("")

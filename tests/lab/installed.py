@@ -11,6 +11,8 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 if TYPE_CHECKING:
+    from django.test import Client
+
     from lab import Lab
     from tests.lab.metadata import MetadataServer
     from tests.lab.product import Product
@@ -83,6 +85,20 @@ def plain(
     """The installation with pg_ctl's commands; the models read its metadata."""
     with django_db_blocker.unblock(), installations["plain"].used_here():
         yield installations["plain"]
+
+
+@pytest.fixture
+def visitor(debian: Product) -> Client:
+    """The pages of ``debian`` as this process serves them, to an administrator."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    administrator, _ = User.objects.get_or_create(
+        username="bert", defaults={"is_staff": True, "is_superuser": True}
+    )
+    client = Client()
+    client.force_login(administrator)
+    return client
 
 
 @pytest.fixture(scope="session")

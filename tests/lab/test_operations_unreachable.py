@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.test import Client
 
 from herds.models import Operation
 from herds.operations import requests
@@ -97,13 +99,16 @@ def test_a_host_with_another_key_is_refused_loudly_and_nothing_is_run(
 
 @pytest.mark.parametrize("name", [OFF, HUNG, CHANGED])
 def test_the_inventory_says_unknown_and_not_stopped(
-    debian: Product, operation: Operation, name: str
+    debian: Product, operation: Operation, name: str, visitor: Client
 ) -> None:
     instance = debian.instance(name)
 
     assert state_of(instance) is InstanceState.UNKNOWN
     assert instance.is_online, "what was seen last stays on record"
     assert instance.unreachable_why in target(operation, name).outcome
+    page = visitor.get(f"/admin/herds/instance/{instance.pk}/change/").text
+    assert 'aria-hidden="true">?</span> unknown</span>' in page
+    assert instance.unreachable_why in html.unescape(page)
 
 
 def test_a_retry_of_what_failed_succeeds_once_the_hosts_are_themselves(

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -34,17 +33,6 @@ from tests.lab.product import (
 def _whole(debian: Product) -> Iterator[None]:
     yield
     debian.make_whole()
-
-
-@pytest.fixture
-def client(debian: Product) -> Client:
-    """The browser of an administrator who is logged in."""
-    client = Client()
-    administrator, _ = User.objects.get_or_create(
-        username="bert", defaults={"is_staff": True, "is_superuser": True}
-    )
-    client.force_login(administrator)
-    return client
 
 
 def began_or_none(product: Product) -> dict[str, str | None]:
@@ -164,13 +152,13 @@ def test_without_another_worker_the_terminal_that_follows_notices_the_loss(
 
 @pytest.mark.parametrize("page", ["", "live/"])
 def test_without_another_worker_the_page_that_is_watched_notices_the_loss(
-    debian: Product, client: Client, page: str
+    debian: Product, visitor: Client, page: str
 ) -> None:
     operation = debian.ask("restart", "orders@ele08", "orders@ele09")
     lose_the_only_worker(debian, operation)
 
     until(metadata_is_settled, 15)
-    watched = client.get(f"/admin/herds/operation/{operation.pk}/{page}")
+    watched = visitor.get(f"/admin/herds/operation/{operation.pk}/{page}")
 
     assert "Resume 2 interrupted" in watched.text
     assert states(operation) == dict.fromkeys(
@@ -226,7 +214,7 @@ def test_an_operation_goes_on_after_the_metadata_server_was_away(
 
 
 def test_two_people_act_on_one_herd_one_after_the_other(
-    debian: Product, client: Client
+    debian: Product, visitor: Client
 ) -> None:
     bert = Requester(name="bert", source="admin")
     first = debian.ask("restart", "trade")
@@ -234,7 +222,7 @@ def test_two_people_act_on_one_herd_one_after_the_other(
     second = requests.confirm(drafted.pk, bert, acknowledged=True)
     with debian.worker():
         until(lambda: states(first)["trade@ele02"] == "running", 30)
-        page = client.get(f"/admin/herds/operation/{second.pk}/").text
+        page = visitor.get(f"/admin/herds/operation/{second.pk}/").text
         assert (
             f'Waits for <a href="/admin/herds/operation/{first.pk}/">operation '
             f"{first.pk}</a> by anna, which works on herd trade."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import paramiko
@@ -31,11 +30,10 @@ class Login:
     connect_timeout: float = 5.0
 
 
-@lru_cache(maxsize=16)
 def load_private_key(path: str | Path) -> paramiko.PKey:
     """Return the private key in a file: Ed25519, ECDSA or RSA, without a passphrase.
 
-    It is read once. Raises PreconditionFailed with what is wrong with the file.
+    Raises PreconditionFailed with what is wrong with the file.
     """
     hint = "Check the setting for the SSH private key file."
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import threading
@@ -262,6 +263,20 @@ def test_a_hung_host_is_given_up_while_connecting(sshd: LocalSshd) -> None:
 def test_what_is_no_key_is_not_taken_for_one(text: str) -> None:
     with pytest.raises(ValueError, match=r"key|base64"):
         HostKey.parse(text)
+
+
+def test_a_key_file_that_was_replaced_is_read_anew(
+    sshd: LocalSshd, tmp_path: Path
+) -> None:
+    path = tmp_path / "key"
+    shutil.copy(sshd.private_key, path)
+    before = load_private_key(path)
+    path.unlink()
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True
+    )
+
+    assert load_private_key(path).fingerprint != before.fingerprint
 
 
 def test_a_private_key_with_a_passphrase_is_named(tmp_path: Path) -> None:

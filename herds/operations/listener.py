@@ -84,4 +84,5 @@ class Listener(Worker):
 
 
 def _why(away: ConnectorException) -> str:
-    return " ".join(str(away.__cause__ or away).split())
+    lines = str(away.__cause__ or away).strip().splitlines()
+    return lines[0] if lines else "no reason given"

@@ -54,6 +54,7 @@ class WorkerProcess:
         self._worker_id = uuid.uuid4()
         self._stopping = threading.Event()
         self._disowned = threading.Event()
+        self._ended = threading.Event()
         self._crew = Crew(
             worker_id=self._worker_id,
             journal=Journal(self._worker_id, on_disowned=self._give_up),
@@ -84,6 +85,7 @@ class WorkerProcess:
             asyncio.run(self._listen(handle_signals=handle_signals))
         finally:
             self._stopping.set()
+            self._ended.set()
             if keeper.ident is not None:
                 keeper.join()
             self._crew.pool.shutdown()
@@ -208,7 +210,8 @@ class WorkerProcess:
         clock = self._crew.clock
         beaten = reaped = clock.monotonic()
         seen_well = True
-        while not self._stopping.wait(_CANCEL_LOOK):
+        # A worker that is to end still works on what it has begun.
+        while not self._ended.wait(_CANCEL_LOOK):
             now = clock.monotonic()
             try:
                 self._crew.cancellations.look()
@@ -216,21 +219,23 @@ class WorkerProcess:
                     self._beat()
                     beaten = now
                 if now - reaped >= _REAP:
+                    is_settled, seen_well, reaped = seen_well, True, now
                     # After an outage every worker looks silent: give them a turn.
-                    if seen_well:
+                    if is_settled:
                         reap()
-                    seen_well, reaped = True, now
             except (OperationalError, InterfaceError) as away:
                 logger.warning("The metadata database is away: %s", away)
                 connection.close()
                 seen_well, reaped = False, now + 2 * _REAP
+            except Exception:
+                logger.exception("The housekeeping of this worker failed; it goes on")
         connection.close()
 
     def _beat(self) -> None:
         alive = Worker.objects.filter(
             pk=self._worker_id, stopped_at__isnull=True
         ).update(heartbeat_at=Now())
-        if not alive:
+        if not alive and not self._disowned.is_set():
             self._give_up()
 
 

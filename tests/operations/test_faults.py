@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from herds.errors import HostKeyUnknown
-from herds.models import Herd
+from herds.models import Herd, Worker
 from herds.operations import registry, runner
+from herds.operations import worker as worker_module
 from herds.operations.worker import WorkerProcess
 from herds.services.restart import RESTART
 from tests.doubles.clusters import SimulatedFleet
-from tests.doubles.engine import ask, ended, outcomes, states
+from tests.doubles.engine import ask, ended, outcomes, states, until, working
 
 
 @pytest.fixture
@@ -82,3 +84,25 @@ def test_what_was_seen_and_cannot_be_kept_hinders_no_target(
 
     assert operation.state == "succeeded"
     assert len(fleet.log) == 6
+
+
+def test_a_bug_in_the_housekeeping_does_not_silence_a_worker(
+    fleet: SimulatedFleet,
+    trade: Herd,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bursts = threading.Semaphore(0)
+
+    def burst() -> None:
+        bursts.release()
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(worker_module, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(worker_module, "_REAP", 0.1)
+    monkeypatch.setattr(worker_module, "reap", burst)
+    with working(fleet):
+        assert bursts.acquire(timeout=10)
+        before = Worker.objects.get().heartbeat_at
+        assert bursts.acquire(timeout=10)
+
+        until(lambda: Worker.objects.get().heartbeat_at > before)

@@ -227,6 +227,41 @@ def test_a_listener_that_was_taken_for_dead_registers_anew(
     assert ended(ask("reload", trade)).state == "succeeded"
 
 
+def test_a_worker_without_work_ends_while_the_metadata_are_away(
+    metadata: PrivateServer, fleet: SimulatedFleet
+) -> None:
+    with working(fleet) as process:
+        goes_away(metadata)
+        process.stop()
+    comes_back(metadata)
+
+    # It could not sign off; it is found silent.
+    assert Worker.objects.get().stopped_at is None
+
+
+def test_connections_that_are_cut_again_and_again_lose_nothing(
+    fleet: SimulatedFleet, transactional_db: None
+) -> None:
+    herds = [make_herd(f"herd{n}", [f"a{n}", f"b{n}"]) for n in range(8)]
+    with working(fleet, threads=2), working(fleet, threads=2):
+        operation = ask("restart", *herds)
+        for _ in range(8):
+            time.sleep(0.1)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        # A job whose taking was not answered is found by the silence of its taker.
+        operation = ended(operation, 60)
+
+    assert operation.state == "succeeded"
+    assert len(fleet.log) == len(set(fleet.log)) == 32
+    steps = OperationStep.objects.values_list("state", "attempt")
+    assert len(steps) == 48
+    assert set(steps) == {("succeeded", 1)}
+
+
 def test_no_living_worker_is_taken_for_lost_after_an_outage(
     metadata: PrivateServer, fleet: SimulatedFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
 from herds.models import Herd, Operation, OperationTarget, Worker
-from herds.operations import requests
+from herds.operations import reaper, requests
+from herds.operations import worker as worker_module
 from herds.operations.worker import WorkerProcess
 from herds.selectors.operations import Holder, holders_of
 from tests.doubles.clusters import SimulatedCluster, SimulatedFleet
@@ -207,6 +209,24 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_began_and_hands_back_the_
     assert fleet.log[:2] == [("ele02", "stop"), ("ele02", "start")]
     helpers = OperationTarget.objects.values_list("worker_id", flat=True)
     assert len(set(helpers)) == 2
+
+
+def test_a_worker_that_finishes_before_it_ends_is_not_taken_for_lost(
+    fleet: SimulatedFleet, trade: Herd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(worker_module, "_REAP", 0.1)
+    monkeypatch.setattr(reaper, "LOST_AFTER", timedelta(seconds=1))
+    gate = fleet[on(trade, "ele02")].before = Gate("start")
+    with working(fleet) as first:
+        operation = ask("restart", trade)
+        assert gate.reached.wait(20)
+        first.stop()
+        with working(fleet):
+            time.sleep(2.0)
+            assert states(operation)["ele02"] == "running"
+            gate.opened.set()
+            assert ended(operation).state == "succeeded"
 
 
 def test_a_worker_without_work_ends_at_once(

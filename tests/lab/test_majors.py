@@ -129,8 +129,25 @@ def test_clusters_of_every_major_start_when_their_host_does(majors_lab: Lab) -> 
     truth = Truth(majors_lab)
     for spec in HERDS:
         argv = [f"{bin_directory(spec)}/pg_ctl", "-D", spec.data_root, "status"]
-        # The connection that was lost may stay listed for a minute.
+        # The connection that was lost would stay listed for a minute.
+        majors_lab.sql(
+            spec.name,
+            spec.members[0],
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_replication",
+        )
         until(lambda spec=spec: truth.streams(spec.name), 90, f"{spec.name} streams")
+        until(
+            lambda spec=spec: (
+                majors_lab.sql(
+                    spec.name,
+                    spec.members[0],
+                    "SELECT count(*) FROM pg_stat_replication",
+                )
+                == "1"
+            ),
+            90,
+            f"{spec.name} has one follower",
+        )
         shown = majors_lab.exec(spec.members[1], argv, user="postgres").stdout
         assert f"{bin_directory(spec)}/postgres" in shown
 

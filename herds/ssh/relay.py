@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from herds.errors import OperationCancelled
+from herds.errors import ElephaasError, OperationCancelled
 from herds.ssh.feed import Feed
 from herds.ssh.shell import Completed, Shell, Stream
 
 _ROOM = 4 * 1024 * 1024
-"""Bytes that may wait on their way to the near host; the far host is held back then.
+"""Bytes that may wait in memory on their way to either host.
 
-The other way nobody is ever held back: two commands that wait for each other to read
-would never end, and what goes that way (block sums) is small.
+What comes from the far host is then held back. The other way nobody is: the near
+command's messages share its way, and a command that cannot write a message reads
+nothing either. The rest waits in a file: it is small (block sums: a thousandth of the
+files).
 """
 
 _LONGEST_LINE = 64 * 1024  # bytes; a near command that names nothing is not waited for
@@ -62,7 +64,7 @@ class Relay:
         self._accept = accept
         self._on_message = on_message
         self._to_near = Feed(room=_ROOM)
-        self._to_far = Feed()
+        self._to_far = Feed(room=_ROOM, spills=True)
         self._line = b""
         self._argv: Future[Sequence[str] | None] = Future()
         self._stop = threading.Event()
@@ -138,7 +140,17 @@ class Relay:
             self._argv.set_result(self._accept(line))
         if chunk:
             self.bytes_to_far += len(chunk)
+            self._pass_on(chunk)
+
+    def _pass_on(self, chunk: bytes) -> None:
+        try:
             self._to_far.put(chunk)
+        except OSError as error:
+            raise ElephaasError(
+                "This service's own machine could not store what waits for "
+                f"{self._far.host} ({error.strerror}).",
+                hint="Make room in its directory for temporary files, then try again.",
+            ) from error
 
     def _run_far(self, ended: Future[Completed | None], timeout: float) -> None:
         def from_far(stream: Stream, chunk: bytes) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from herds.errors import (
     CommandTimedOut,
+    ElephaasError,
     HostUnreachable,
     OperationCancelled,
     OutcomeUnknown,
@@ -58,14 +60,41 @@ def test_what_one_prints_the_other_reads(shared_shell: Shell) -> None:
 
 
 def test_much_goes_both_ways_at_once(shared_shell: Shell) -> None:
-    # Neither reads before it has written: a relay that waits for a reader would hang.
-    script = "head -c 9000000 /dev/zero; exec >&-; wc -c >&2"
+    # A background command would have no input of its own.
+    near = (
+        "echo far; exec 3<&0; head -c 20000000 <&3 | wc -c >&2 & reader=$!;"
+        " head -c 30000000 /dev/zero; wait $reader"
+    )
+    far = "head -c 20000000 /dev/zero & head -c 30000000 | wc -c >&2; wait"
 
-    done = relayed(
-        shared_shell, shared_shell, script, names="head -c 20000000 /dev/zero"
+    done = Relay(shared_shell, shared_shell, accept=lambda line: ["sh", "-c", far]).run(
+        ["sh", "-c", near], timeout=60.0, cancel=threading.Event()
     )
 
+    assert done.far is not None
+    assert int(done.far.stderr) == done.to_far == 30_000_000
     assert int(done.near.stderr) == done.to_near == 20_000_000
+
+
+def test_a_far_command_that_does_not_read_yet_holds_nobody_back(
+    shared_shell: Shell, tmp_path: Path
+) -> None:
+    flag = tmp_path / "read now"
+    far = 'while [ ! -e "$1" ]; do sleep 0.02; done; head -c 30000000 | wc -c >&2'
+
+    done = Relay(
+        shared_shell,
+        shared_shell,
+        accept=lambda line: ["sh", "-c", far, "sh", str(flag)],
+        on_message=lambda chunk: flag.touch(),
+    ).run(
+        ["sh", "-c", "echo far; head -c 30000000 /dev/zero; echo all >&2"],
+        timeout=60.0,
+        cancel=threading.Event(),
+    )
+
+    assert done.far is not None
+    assert int(done.far.stderr) == done.to_far == 30_000_000
 
 
 def test_messages_are_told_while_it_runs(shared_shell: Shell) -> None:
@@ -199,3 +228,22 @@ def test_both_commands_are_gone_when_nobody_wants_to_hear_more(
         family.run(shared_shell, shared_shell)
 
     family.assert_gone()
+
+
+def test_a_worker_without_room_says_so(
+    shared_shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+
+    with pytest.raises(ElephaasError, match="No space left on device") as failed:
+        relayed(
+            shared_shell,
+            shared_shell,
+            "head -c 30000000 /dev/zero; sleep 600",
+            names="sleep 600",
+        )
+
+    assert "temporary files" in failed.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import pytest
@@ -86,3 +87,46 @@ def test_a_writer_is_released_when_the_command_was_never_sent(
     writer.join()
 
     assert put == [False]
+
+
+def test_what_finds_no_room_waits_in_a_file_and_in_order(shared_shell: Shell) -> None:
+    feed = Feed(room=100_000, spills=True)
+    numbers = [f"{number}\n".encode() * 100 for number in range(2000)]
+
+    for number in numbers[:1500]:
+        assert feed.put(number)
+    early = feed.take() + feed.take()
+    for number in numbers[1500:]:
+        assert feed.put(number)
+    feed.close()
+    done = shared_shell.run(["sh", "-c", "cat | md5sum"], stdin=feed)
+
+    rest = b"".join(numbers).removeprefix(early)
+    assert early == numbers[0] + numbers[1]
+    assert done.stdout.split()[0] == hashlib.md5(rest).hexdigest()
+    assert feed.is_over()
+
+
+def test_a_feed_that_spilt_takes_in_memory_again() -> None:
+    feed = Feed(room=10, spills=True)
+
+    for _ in range(3):
+        for letter in (b"aaaaaaaaaaaa", b"bbb", b"ccc"):
+            assert feed.put(letter)
+        taken = b"".join(iter(feed.take, b""))
+        assert taken == b"aaaaaaaaaaaabbbccc"
+        assert feed.take() == b""
+
+    feed.close()
+    assert feed.is_over()
+
+
+def test_what_spilt_is_forgotten_when_the_command_has_ended() -> None:
+    feed = Feed(room=1, spills=True)
+    feed.put(b"first")
+    feed.put(b"spilt")
+
+    feed.abandon()
+
+    assert not feed.put(b"more")
+    assert feed.take() == b""

@@ -93,7 +93,7 @@ class Feed:
 
 
 class _Spill:
-    """Bytes in a nameless file, first in, first out; there is none while it is empty."""
+    """Bytes in a nameless file, first in, first out; none is open while it is empty."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None

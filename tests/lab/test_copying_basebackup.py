@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -120,6 +121,46 @@ def test_a_host_that_dies_during_a_copy_comes_up_without_a_primary(
     assert len(failures) == 1
     assert_nothing_left(pair)
     assert_incomplete(pair)
+
+
+IMPATIENT = {
+    "tcp_user_timeout": "2000",
+    "keepalives_idle": "1",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+    "options": (
+        "-c tcp_user_timeout=2000 -c tcp_keepalives_idle=1"
+        " -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2"
+    ),
+}
+
+
+def test_hosts_that_lose_each_other_notice_it_on_both_sides(
+    copies: Copies, pair: Pair
+) -> None:
+    lab, target = copies.lab, pair.target.host
+    directory = "/var/lib/postgresql/15/parted"
+    files.make_empty_directory(pair.target.shell, directory)
+    going_on = "SELECT count(*) FROM pg_stat_progress_basebackup;"
+
+    try:
+        with pytest.raises(CommandFailed, match="pg_basebackup"):
+            basebackup.base_backup(
+                pair.target.shell,
+                bin_directory=pair.target.probe().bin_directory,
+                data_directory=directory,
+                source=replace(pair.peer, options=IMPATIENT),
+                label="a test",
+                major="15",
+                max_rate=SLOW,
+                on_progress=lambda done, total, rate: lab.partition(
+                    [target], [pair.source.host]
+                ),
+            )
+        eventually(lambda: pair.source.psql(going_on) == "0", "the backup has ended")
+        eventually(lambda: pair.source.probe().slots == (), "its slot has gone")
+    finally:
+        lab.heal()
 
 
 def test_progress_tells_bytes_of_all_bytes(pair: Pair) -> None:

@@ -317,6 +317,8 @@ class Instance(Stamped):
             ("promote_instance", "Can promote replicas"),
             ("demote_instance", "Can demote primaries"),
             ("rebuild_instance", "Can rebuild replicas"),
+            ("switchover_instance", "Can switch herds over to a replica"),
+            ("failover_instance", "Can fail herds over to a replica"),
         ]
 
     def __str__(self) -> str:

@@ -82,7 +82,11 @@ class Story:
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         """Give the evidence of this step from an earlier, interrupted attempt."""
-        return self._earlier.get(name)
+        return self._earlier.get(name) or None
+
+    def began(self, name: str) -> bool:
+        """Tell whether an earlier, interrupted attempt began this step."""
+        return name in self._earlier
 
     def must_finish(self) -> None:
         """Declare that from here on a request to cancel comes too late."""
@@ -198,6 +202,11 @@ class _Telling:
         self._evidence = acted.seen.evidence()
         self._print("stdout", acted.stdout)
         self._print("stderr", acted.stderr)
+
+    def ran(self, command: str, status: int | None, output: str) -> None:
+        self._was_sent = True
+        self._command, self._exit_status = command, status
+        self._print("stdout", output)
 
     def lost(self, unclear: ElephaasError) -> None:
         self._was_sent = True

@@ -44,6 +44,9 @@ class ToldStep:
     def acted(self, acted: Acted) -> None:
         self.commands.append(acted.command)
 
+    def ran(self, command: str, status: int | None, output: str) -> None:
+        self.commands.append(command)
+
     def lost(self, unclear: ElephaasError) -> None:
         self.notes.append(unclear.message)
 
@@ -87,6 +90,9 @@ class ToldSteps:
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         return self._earlier.get(name)
+
+    def began(self, name: str) -> bool:
+        return name in self._earlier
 
     def must_finish(self) -> None:
         self.finishes = True

@@ -14,6 +14,7 @@ from .actions import Action
 from .lifecycle import plan_each
 from .outlook import ASSUMED_RATE, Method, Outlook, Rung, look_at_both
 from .rejoin import rejoin
+from .slots import has_slot_words
 from .target import Member, Target
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
     return PlannedTarget(
         now=target.plan.get("now", ""),
         will=f"{_words(rung)}, from {source.host}",
-        steps=_steps(first, outlook),
+        steps=_steps(first, outlook, has_slot_words(target, source)),
         checks=(*_several_writers(target, source), *outlook.checks),
         choices=(
             Choice(
@@ -143,13 +144,21 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
     )
 
 
-def _steps(method: Method, outlook: Outlook) -> tuple[str, ...]:
+def _steps(
+    method: Method, outlook: Outlook, slot: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     stop = ("Stop PostgreSQL (fast)",) if outlook.mine.seen.is_running else ()
     if method is Method.FOLLOW and stop:
-        return ("Look at both ends", "Write the replication settings", "See it stream")
+        return (
+            "Look at both ends",
+            *slot,
+            "Write the replication settings",
+            "See it stream",
+        )
     bring = () if method is Method.FOLLOW else (outlook.rung(method).words,)
     return (
         "Look at both ends",
+        *slot,
         *stop,
         "See its data at rest",
         *bring,

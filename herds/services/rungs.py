@@ -42,6 +42,7 @@ class Climb:
         held: what is held on the source until the target streams.
         has_begun: whether something was sent that changes the target's data.
         is_brought: whether all that has to come has come.
+        is_told: whether the target may have been told whom to follow.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class Climb:
     held: ExitStack
     has_begun: bool = False
     is_brought: bool = False
+    is_told: bool = False
 
     @property
     def label(self) -> str:
@@ -122,6 +124,7 @@ def write_settings(climb: Climb) -> None:
     Raises:
         ElephaasError: as ``replication.follow``.
     """
+    climb.is_told = True
     replication.follow(climb.target.cluster, upstream_of(climb.target, climb.upstream))
 
 

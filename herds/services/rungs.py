@@ -25,6 +25,7 @@ from herds.ssh.shell import Shell
 
 from .ends import copy_source, has_cluster, refuse_unfit_upstream, upstream_of
 from .outlook import Method, Outlook, tablespace_directory
+from .rates import note_copy
 from .steps import Step
 from .target import Member, Target
 
@@ -162,6 +163,7 @@ def _rewind(climb: Climb) -> int:
             cancel=target.cancelled,
         )
         _make_own(climb)
+        _note(climb, step, Method.REWIND, done.bytes, done.seconds)
         step.note(f"{done.bytes:,} bytes came.")
     return done.bytes
 
@@ -204,6 +206,7 @@ def _rsync(climb: Climb) -> int:
         _make_own(climb)
         # Only now can it start: as a standby that begins where the backup began.
         rsync.put_control(climb.near, climb.directory, control)
+        _note(climb, step, Method.RSYNC, synced.differing, synced.seconds)
         step.note(f"{received:,} bytes came.")
         if synced.vanished:
             step.note("Files vanished meanwhile on the source, as its server's do.")
@@ -273,8 +276,21 @@ def _basebackup(climb: Climb) -> int:
             cancel=target.cancelled,
         )
         _make_own(climb)
+        _note(climb, step, Method.BASEBACKUP, done.bytes, done.seconds)
         step.note(f"{done.bytes:,} bytes came.")
     return done.bytes
+
+
+def _note(climb: Climb, step: Step, method: Method, size: int, seconds: float) -> None:
+    """Have later plans know how fast this went, unless it was not to go faster."""
+    note_copy(
+        step,
+        method,
+        climb.source,
+        size=size,
+        seconds=seconds,
+        is_limited=bool(climb.bandwidth),
+    )
 
 
 def _make_own(climb: Climb) -> None:

@@ -125,6 +125,15 @@ class Herd(Stamped):
         validators=[v.dns_name],
         help_text="The DNS name that always points at the primary.",
     )
+    use_slots = models.BooleanField(
+        "Replication Slots",
+        default=False,
+        db_default=False,
+        help_text=(
+            "Standbys stream through a slot of their own, which keeps WAL for them "
+            "while they are away. Each takes it up or leaves it when it is rebuilt."
+        ),
+    )
 
     class Meta:
         db_table = "ele_herd"

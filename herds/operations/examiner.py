@@ -174,5 +174,8 @@ class _NoStep:
     ) -> None:
         """Nothing is kept."""
 
+    def measured(self, **figures: str | float) -> None:
+        """Nothing is kept."""
+
     def skip(self, message: str) -> None:
         """Nothing is kept."""

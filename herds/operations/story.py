@@ -192,6 +192,7 @@ class _Telling:
         self._command = ""
         self._exit_status: int | None = None
         self._evidence: dict[str, Any] = {}
+        self._figures: dict[str, str | float] = {}
         self._output: list[tuple[str, str]] = []
         self._was_sent = False
 
@@ -240,6 +241,9 @@ class _Telling:
             )
         )
 
+    def measured(self, **figures: str | float) -> None:
+        self._figures |= figures
+
     def skip(self, message: str) -> None:
         self.skipped = True
         self.note(message)
@@ -276,7 +280,7 @@ class _Telling:
                 at=at,
                 command=self._command,
                 exit_status=self._exit_status,
-                evidence=self._evidence,
+                evidence={**self._evidence, **self._figures},
                 message=self._message,
             ),
         ]

@@ -47,6 +47,9 @@ class Step(Protocol):
             rate: bytes a second.
         """
 
+    def measured(self, **figures: str | float) -> None:
+        """Record figures beside what was seen, for people and for later plans."""
+
     def skip(self, message: str) -> None:
         """Record that the step's result was true already, and end it so."""
 

@@ -40,6 +40,7 @@ class ToldStep:
     notes: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     sights: list[Observation] = field(default_factory=list)
+    figures: dict[str, str | float] = field(default_factory=dict)
 
     def acted(self, acted: Acted) -> None:
         self.commands.append(acted.command)
@@ -55,6 +56,9 @@ class ToldStep:
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+    def measured(self, **figures: str | float) -> None:
+        self.figures |= figures
 
     def skip(self, message: str) -> None:
         self.state = "skipped"

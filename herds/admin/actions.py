@@ -134,7 +134,7 @@ class OperateMixin(TypedAdmin[M]):
         opts = self.model._meta
         return [
             OperateButton(
-                label=action.verb + ("…" if action.confirm else ""),
+                label=action.button_in(_menu(self)) + ("…" if action.confirm else ""),
                 url=reverse(
                     f"admin:{opts.app_label}_{opts.model_name}_operate",
                     args=[obj.pk, action.name],
@@ -179,10 +179,14 @@ class OperationActionsMixin(OperateMixin[M]):
         if self.actions is None or IS_POPUP_VAR in request.GET:
             return theirs
         ours = {
-            action.name: (_bulk(action), action.name, action.label)
+            action.name: (_bulk(action), action.name, action.label_in(_menu(self)))
             for action in permitted_actions(request, self.model)
         }
         return {**ours, **theirs}
+
+
+def _menu(model_admin: OperateMixin[Any]) -> str:
+    return model_admin.model._meta.model_name or ""
 
 
 def _bulk(

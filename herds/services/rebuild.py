@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
 from herds.errors import ElephaasError, PreconditionFailed
 
-from .actions import Action
+from .actions import MENUS, Action
 from .lifecycle import plan_each
 from .outlook import ASSUMED_RATE, Method, Outlook, Rung, look_at_both
 from .rejoin import rejoin
@@ -221,4 +221,6 @@ REBUILD = Action(
     run=run_rejoin,
     examine=examine_rejoin,
     needs_members=True,
+    menus=MENUS | {"disasterrecovery"},
+    labels={"disasterrecovery": "Rebuild listed replica"},
 )

@@ -11,15 +11,18 @@ from typing import Any, cast
 from django import forms
 from django.contrib.admin.helpers import AdminForm
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.domain.plan import Verdict
 from herds.domain.states import TargetState
 from herds.models import Operation, OperationTarget
 
+from . import badges
 from . import operation_words as words
 
 _CHOICE = re.compile(r"\d{1,19}\.[a-z_]{1,60}")
+_DEMANDS = ("acknowledged_", "typed_")
 
 UNFOLDED_TARGETS = 100
 """Up to so many targets all herds are unfolded; beyond, each is one line."""
@@ -79,6 +82,7 @@ class TargetRow:
     refusal: str
     checks: list[CheckRow]
     choices: list[ChoiceRow]
+    typed: str
 
     @property
     def order(self) -> int:
@@ -143,6 +147,11 @@ class Plan:
         return sum(len(herd.rows) for herd in self.herds)
 
     @property
+    def names(self) -> list[TargetRow]:
+        """The targets that go only once a name was typed."""
+        return [row for herd in self.herds for row in herd.rows if row.typed]
+
+    @property
     def is_folded(self) -> bool:
         """Whether herds are one line each, because there are many."""
         return self.going > UNFOLDED_TARGETS
@@ -190,6 +199,7 @@ def _target_row(target: OperationTarget, chosen: Mapping[str, str]) -> TargetRow
         choices=[
             _choice_row(target, choice, chosen) for choice in plan.get("choices", [])
         ],
+        typed=plan.get("typed", ""),
     )
 
 
@@ -265,8 +275,43 @@ def _warnings(rows: Iterable[TargetRow]) -> list[Warned]:
     return [Warned(name=name, hostnames=names) for name, names in hosts.items()]
 
 
+class TypedNameField(forms.CharField):
+    """A name that is typed to confirm what cannot be undone."""
+
+    def __init__(self, row: TargetRow) -> None:
+        target = row.target
+        self.name = row.typed
+        super().__init__(
+            label=format_html(
+                "Type {} to confirm {}",
+                badges.mono(self.name),
+                badges.environment(target.environment_name),
+            ),
+            help_text=f"{target.hostname} {row.will}",
+            error_messages={
+                "required": f"Type {self.name} to go on, or cancel.",
+                "differs": f"This is not {self.name}. Type it as it is written here.",
+            },
+            widget=forms.TextInput(
+                attrs={"autocomplete": "off", "autocapitalize": "none",
+                       "spellcheck": "false"}
+            ),
+        )  # fmt: skip
+
+    def clean(self, value: Any) -> str:
+        """Take the name alone, as it is written.
+
+        Raises:
+            ValidationError: nothing was typed, or something else.
+        """
+        typed = str(super().clean(value))
+        if typed != self.name:
+            raise forms.ValidationError(self.error_messages["differs"], "differs")
+        return typed
+
+
 class ConfirmForm(forms.Form):
-    """The yes: a reason, what was acknowledged, and how a failure is taken."""
+    """The yes: a reason, what was acknowledged and typed, how a failure is taken."""
 
     reason = forms.CharField(
         required=False,
@@ -283,17 +328,34 @@ class ConfirmForm(forms.Form):
         "Otherwise a failing target stops no other.",
     )
 
-    def __init__(self, *args: Any, warnings: Iterable[Warned], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        warnings: Iterable[Warned],
+        names: Iterable[TargetRow] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         for number, warned in enumerate(warnings):
             self.fields[f"acknowledged_{number}"] = forms.BooleanField(
                 label=warned.words,
                 error_messages={"required": "Tick this to go on, or cancel."},
             )
+        for row in names:
+            self.fields[f"typed_{row.target.pk}"] = TypedNameField(row)
+
+    @property
+    def typed(self) -> dict[int, str]:
+        """What was typed, by the number of the target it is for."""
+        return {
+            int(name.removeprefix("typed_")): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith("typed_")
+        }
 
     def as_fieldsets(self) -> AdminForm:
-        """Draw the form as the admin draws its own, the boxes to tick first."""
-        boxes = [name for name in self.fields if name.startswith("acknowledged_")]
+        """Draw the form as the admin draws its own, what has to be said first."""
+        boxes = [name for name in self.fields if name.startswith(_DEMANDS)]
         others = [name for name in self.fields if name not in boxes]
         fieldsets: list[tuple[str | None, dict[str, list[str]]]] = []
         if boxes:

@@ -88,7 +88,7 @@ class OperationRequests(OperationPages):
             return HttpResponseRedirect(operation_url(operation.pk))
         plan = plan_of(operation, chosen=choices_in(request.POST))
         answer = request.POST if request.method == "POST" else None
-        form = ConfirmForm(answer, warnings=plan.warnings)
+        form = ConfirmForm(answer, warnings=plan.warnings, names=plan.names)
         if form.is_valid():
             try:
                 return self._confirm(request, operation, form)
@@ -107,6 +107,7 @@ class OperationRequests(OperationPages):
             stop_at_first_failure=form.cleaned_data["stop_at_first_failure"],
             acknowledged=True,  # the form is valid only with every box ticked
             choices=choices_in(request.POST),
+            typed=form.typed,
         )
         messages.success(
             request,

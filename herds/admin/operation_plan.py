@@ -16,10 +16,12 @@ from django.utils.safestring import SafeString
 
 from herds.domain.plan import Verdict
 from herds.domain.states import TargetState
+from herds.domain.way import Part, way_of
 from herds.models import Operation, OperationTarget
 
 from . import badges
 from . import operation_words as words
+from .badges import Health
 
 _CHOICE = re.compile(r"\d{1,19}\.[a-z_]{1,60}")
 _DEMANDS = ("acknowledged_", "typed_")
@@ -44,6 +46,47 @@ class CheckRow:
     def mark(self) -> SafeString:
         """Mark the verdict with icon, word and colour."""
         return words.verdict_mark(self.verdict)
+
+
+_WORST_FIRST = (Verdict.STOP, Verdict.WARN, Verdict.OK)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Checks under one another, folded while all of them are fine."""
+
+    made: list[CheckRow]
+
+    @property
+    def rows(self) -> list[CheckRow]:
+        """Every check, those that need attention first."""
+        return sorted(self.made, key=lambda check: _WORST_FIRST.index(check.verdict))
+
+    @property
+    def number(self) -> int:
+        """How many checks were made."""
+        return len(self.made)
+
+    @property
+    def attention(self) -> int:
+        """How many checks are not fine."""
+        return sum(check.verdict is not Verdict.OK for check in self.made)
+
+    @property
+    def mark(self) -> SafeString:
+        """Sum them up: icon, number and colour."""
+        if any(check.verdict is Verdict.STOP for check in self.made):
+            return badges.state(Health.FAILED, self._attention_words)
+        if self.attention:
+            return badges.state(Health.ATTENTION, self._attention_words)
+        fine = "check is fine" if self.number == 1 else "checks are fine"
+        return badges.state(Health.FINE, f"{self.number} {fine}")
+
+    @property
+    def _attention_words(self) -> str:
+        need = "needs" if self.attention == 1 else "need"
+        noun = "check" if self.number == 1 else "checks"
+        return f"{self.attention} of {self.number} {noun} {need} attention"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +123,11 @@ class TargetRow:
     will: str
     steps: list[str]
     refusal: str
-    checks: list[CheckRow]
+    checks: Checks
     choices: list[ChoiceRow]
     typed: str
+    afterwards: str
+    way: tuple[Part, ...]
 
     @property
     def order(self) -> int:
@@ -100,22 +145,9 @@ class HerdPlan:
     rows: list[TargetRow] = field(default_factory=list)
 
     @property
-    def checks(self) -> list[CheckRow]:
-        """Every check of the herd, those that need attention first."""
-        rows = [check for row in self.rows for check in row.checks]
-        return sorted(rows, key=lambda check: check.verdict is Verdict.OK)
-
-    @property
-    def attention(self) -> int:
-        """How many checks are not fine."""
-        return sum(
-            check.verdict is not Verdict.OK for row in self.rows for check in row.checks
-        )
-
-    @property
-    def number_of_checks(self) -> int:
-        """How many checks were made."""
-        return sum(len(row.checks) for row in self.rows)
+    def checks(self) -> Checks:
+        """Every check of the herd."""
+        return Checks([check for row in self.rows for check in row.checks.made])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,11 +227,13 @@ def _target_row(target: OperationTarget, chosen: Mapping[str, str]) -> TargetRow
         will=plan.get("will", ""),
         steps=plan.get("steps", []),
         refusal=_refusal(target),
-        checks=[_check_row(target, check) for check in plan.get("checks", [])],
+        checks=Checks([_check_row(target, check) for check in plan.get("checks", [])]),
         choices=[
             _choice_row(target, choice, chosen) for choice in plan.get("choices", [])
         ],
         typed=plan.get("typed", ""),
+        afterwards=plan.get("afterwards", ""),
+        way=way_of(plan),
     )
 
 
@@ -269,7 +303,7 @@ def _by_herd(rows: Iterable[TargetRow]) -> list[HerdPlan]:
 def _warnings(rows: Iterable[TargetRow]) -> list[Warned]:
     hosts: dict[str, list[str]] = {}
     for row in rows:
-        for check in row.checks:
+        for check in row.checks.made:
             if check.verdict is Verdict.WARN:
                 hosts.setdefault(check.name, []).append(check.hostname)
     return [Warned(name=name, hostnames=names) for name, names in hosts.items()]

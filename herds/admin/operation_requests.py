@@ -24,6 +24,7 @@ from herds.domain.states import OperationState
 from herds.errors import ElephaasError
 from herds.models import Operation
 from herds.operations import requests
+from herds.operations.runbook import has_runbook
 
 from . import operation_words as words
 from .operation_pages import UNANSWERED, OperationPages, known_action, may_act
@@ -133,7 +134,10 @@ class OperationRequests(OperationPages):
                 "action": action,
                 "plan": plan,
                 "form": form,
+                "noun": noun,
+                "has_runbook": has_runbook(operation),
                 "is_expired": _is_expired(operation),
+                "expires_in": _expires_in(operation),
                 "is_planning": _is_planning(operation),
                 "may_act": may_act(request, operation),
                 "may_choose": _may_answer(request, operation),
@@ -210,6 +214,13 @@ def _is_expired(operation: Operation) -> bool:
         operation.state == OperationState.EXPIRED
         or operation.expires_at < timezone.now()
     )
+
+
+def _expires_in(operation: Operation) -> float | None:
+    """Count the seconds left to say yes; None where there is nothing to say yes to."""
+    if operation.state != OperationState.PLANNED or _is_expired(operation):
+        return None
+    return (operation.expires_at - timezone.now()).total_seconds()
 
 
 def _is_planning(operation: Operation) -> bool:

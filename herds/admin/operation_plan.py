@@ -316,12 +316,13 @@ class TypedNameField(forms.CharField):
         target = row.target
         self.name = row.typed
         super().__init__(
-            label=format_html(
-                "Type {} to confirm {}",
-                badges.mono(self.name),
+            label=format_html("Type {} to confirm", badges.mono(self.name)),
+            help_text=format_html(
+                "{} {} {}",
                 badges.environment(target.environment_name),
+                badges.mono(target.hostname),
+                row.will,
             ),
-            help_text=f"{target.hostname} {row.will}",
             error_messages={
                 "required": f"Type {self.name} to go on, or cancel.",
                 "differs": f"This is not {self.name}. Type it as it is written here.",

@@ -61,8 +61,8 @@ def test_every_herd_asks_for_its_name(client: Client, plan: Operation) -> None:
     page = Page(html)
 
     assert page.text.count("Type trade to confirm") == 2
-    assert "Type trade to confirm prod" in page.text
-    assert "Type trade to confirm stage" in page.text
+    assert "prod ele02 becomes the primary" in page.text
+    assert "stage sta02 becomes the primary" in page.text
     assert 'value="Cross over 2 herds"' in html
 
 

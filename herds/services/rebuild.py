@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
 from herds.errors import ElephaasError, PreconditionFailed
 
-from .actions import Action
+from .actions import MENUS, Action
 from .lifecycle import plan_each
 from .outlook import Method, Outlook, Rung, look_at_both
 from .rates import Rate, age_words, rates
@@ -251,4 +251,6 @@ REBUILD = Action(
     run=run_rejoin,
     examine=examine_rejoin,
     needs_members=True,
+    menus=MENUS | {"disasterrecovery"},
+    labels={"disasterrecovery": "Rebuild listed replica"},
 )

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('herds', '0003_herd_use_slots'),
+        ('herds', '0005_herd_use_slots'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('herds', '0002_database_objects'),
+        ('herds', '0004_roles'),
     ]
 
     operations = [

@@ -60,7 +60,7 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
 
 
 def _note_fence(member: Instance, sighting: Sighting) -> None:
-    """Take a former primary from the ledger once it follows; note if it takes writes."""
+    """Let a former primary go once it follows; note where it takes writes."""
     if not isinstance(sighting, Observation):
         return
     if sighting.in_recovery is False:

@@ -34,15 +34,13 @@ def test_a_crashed_primary_is_fenced_and_replaced(herd: Moving) -> None:
     # By whatever means it is started, it is a standby.
     herd.product.start(f"{herd.herd}@{old}")
     assert not herd.takes_writes(old)
-    done = herd.product.do("rebuild", f"{herd.herd}@{old}", seconds=90)
+    done = herd.move("rebuild", old)
     assert done.state == "succeeded", said(done)
     assert herd.follows(old, row.hostname)
     assert not Fence.objects.exists()
 
 
-def test_a_host_without_power_is_fenced_when_it_returns(
-    herd: Moving, cut: Lab
-) -> None:
+def test_a_host_without_power_is_fenced_when_it_returns(herd: Moving, cut: Lab) -> None:
     old = herd.primary
     cut.kill(old)
     plan = herd.plan("failover")

@@ -237,7 +237,7 @@ class WorkerProcess:
         connection.close()
 
     def _keep_guard(self) -> None:
-        """Watch for lost primaries that come back; a host that is slow holds up nobody."""
+        """Watch for lost primaries that come back, beside everything else."""
         while not self._stopping.wait(_GUARD):
             try:
                 watch_fences(self._crew)

@@ -16,6 +16,8 @@ from herds.errors import (
     HostKeyUnknown,
     HostUnreachable,
     LoginRefused,
+    NameserverRefused,
+    NameserverUnreachable,
     NotObserved,
     OperationCancelled,
     OutcomeUnknown,
@@ -32,6 +34,8 @@ EXAMPLES = [
     OutcomeUnknown("ele03", "pg_ctl stop", "the connection was lost"),
     OperationCancelled.of_command("ele03", "rsync a b", "10 %", stopped=True),
     OperationCancelled.before_command("ele03", "rsync a b"),
+    NameserverUnreachable("ele03", "no answer within 2 s"),
+    NameserverRefused("ele03", "ele03 answers REFUSED.", rcode="REFUSED"),
     PreconditionFailed("trade is stopped on ele03.", host="ele03", hint="Start it."),
     NotObserved("trade to be online", observed="shut down", seconds=60, host="ele03"),
 ]

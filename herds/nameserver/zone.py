@@ -104,9 +104,8 @@ def _server(name: dns.name.Name, asked: dns.resolver.Resolver) -> Server:
             found = [rdata for each in _look_up(name, kind, asked) for rdata in each]
         except NameserverUnreachable:
             found = []
-        for rdata in found:
-            if rdata.rdtype == dns.rdatatype.from_text(kind):
-                return Server(name=shown, address=rdata.address)
+        if found:
+            return Server(name=shown, address=found[0].address)
     return Server(name=shown)
 
 
@@ -127,4 +126,6 @@ def _look_up(
         raise NameserverUnreachable(
             servers, f"no usable answer to {name.to_text(omit_final_dot=True)} {kind}"
         ) from error
-    return found.response.answer
+    wanted = dns.rdatatype.from_text(kind)
+    # A CNAME on the way is among the answers.
+    return [rrset for rrset in found.response.answer if rrset.rdtype == wanted]

@@ -16,7 +16,9 @@
     ├── PreconditionFailed    what has to be true before acting is not true
     │   ├── NotAllowed        this person lacks the permission
     │   └── PlanOutdated      the plan cannot be confirmed any more
-    └── NotObserved           a state that was awaited did not come by its deadline
+    ├── NotObserved           a state that was awaited did not come by its deadline
+    ├── RolledBack            it failed, and all that was done was undone
+    └── Interrupted           it stopped half-way and can be resumed
 
 An error crosses threads, processes and the audit trail, so all of them can be pickled
 and none holds a connection, a model or another library's exception. Adapters raise the
@@ -336,6 +338,14 @@ class NotObserved(ElephaasError):
         self.awaited = awaited
         self.observed = observed
         self.seconds = seconds
+
+
+class RolledBack(ElephaasError):
+    """It did not come to its end; everything is as it was before, and was seen so."""
+
+
+class Interrupted(ElephaasError):
+    """It stopped half-way, and there is no way back: it can be resumed."""
 
 
 def _restore(

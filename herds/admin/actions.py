@@ -69,12 +69,13 @@ def plan_operation(
     return HttpResponseRedirect(operation_url(operation.pk))
 
 
-def permitted_actions(request: HttpRequest) -> list[Action]:
-    """List the actions this person may ask for, in the order of the menus."""
+def permitted_actions(request: HttpRequest, model: type[Model]) -> list[Action]:
+    """List the actions this person may ask for in a menu, in their order."""
     return [
         action
         for action in registry.all_actions()
-        if action.is_offered and request.user.has_perm(action.permission)
+        if model._meta.model_name in action.menus
+        and request.user.has_perm(action.permission)
     ]
 
 
@@ -145,7 +146,7 @@ class OperateMixin(TypedAdmin[M]):
 
     def actions_on(self, request: HttpRequest, obj: M) -> list[Action]:
         """List the actions that the object's page offers this person."""
-        return permitted_actions(request)
+        return permitted_actions(request, self.model)
 
     def history_view(
         self,
@@ -179,7 +180,7 @@ class OperationActionsMixin(OperateMixin[M]):
             return theirs
         ours = {
             action.name: (_bulk(action), action.name, action.label)
-            for action in permitted_actions(request)
+            for action in permitted_actions(request, self.model)
         }
         return {**ours, **theirs}
 

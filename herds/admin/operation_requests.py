@@ -123,6 +123,7 @@ class OperationRequests(OperationPages):
     ) -> TemplateResponse:
         action = known_action(operation)
         verb = action.verb if action else operation.action.capitalize()
+        noun = action.noun if action else "instance"
         return TemplateResponse(
             request,
             "admin/herds/operation/plan.html",
@@ -135,7 +136,7 @@ class OperationRequests(OperationPages):
                 "is_planning": _is_planning(operation),
                 "may_act": may_act(request, operation),
                 "may_choose": _may_answer(request, operation),
-                "button": f"{verb} {words.counted(plan.going, 'instance')}",
+                "button": f"{verb} {words.counted(plan.going, noun)}",
             },
         )
 

@@ -88,6 +88,9 @@ class PlannedTarget:
     wave: int = 0  # targets of a herd run wave after wave, a wave at once
     choices: tuple[Choice, ...] = ()
     refusal: str = ""
+    no_return: int | None = None  # how many of the steps can be undone, where not all
+    afterwards: str = ""  # what will be true, where it differs from target to target
+    typed: str = ""  # what the person has to type before this target goes
     facts: Mapping[str, Any] = field(default_factory=dict)  # compared when it is run
 
     def as_json(self) -> dict[str, Any]:
@@ -99,5 +102,8 @@ class PlannedTarget:
             "checks": [check.as_json() for check in self.checks],
             "choices": [choice.as_json() for choice in self.choices],
             "refusal": self.refusal,
+            "no_return": self.no_return,
+            "afterwards": self.afterwards,
+            "typed": self.typed,
             "facts": dict(self.facts),
         }

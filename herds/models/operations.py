@@ -127,6 +127,9 @@ class OperationTarget(models.Model):
     detail = models.TextField(
         blank=True, default="", help_text="Technical detail, one unfold away."
     )
+    follow_ups = models.JSONField(
+        default=list, help_text="What is left to do: action, instance_id, words."
+    )
     current_step = models.TextField(blank=True, default="")
     attempt = models.IntegerField(
         default=0, help_text="Counts claims, so that a worker once lost cannot write."

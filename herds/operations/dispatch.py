@@ -113,10 +113,14 @@ def _outcome(operation: Operation, states: Counter[str]) -> str:
     """Say in a sentence how an operation ended, for all of its targets together."""
     total = sum(states.values())
     good = sum(states[state] for state in GOOD_TARGETS)
-    past = registry.get(operation.action).past
+    action = registry.get(operation.action)
+    past = action.past
     if operation.state == OperationState.SUCCEEDED:
-        whole = "The instance was" if total == 1 else f"All {total:,} instances were"
-        return f"{whole} {past}."
+        noun = action.noun
+        whole = f"The {noun} was" if total == 1 else f"All {total:,} {noun}s were"
+        left = states[TargetState.FOLLOW_UPS]
+        more = f" Of {left:,}, something is left to do." if left else ""
+        return f"{whole} {past}.{more}"
     parts = [f"{good:,} of {total:,} {past}"]
     parts += [
         f"{states[state]:,} {state.value}"

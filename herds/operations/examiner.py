@@ -135,8 +135,13 @@ def _write(
 class _NoSteps:
     """Nothing is told while a plan is written."""
 
-    def step(self, name: str, words: str) -> AbstractContextManager[Step]:
+    def step(
+        self, name: str, words: str, *, urgent: bool = False
+    ) -> AbstractContextManager[Step]:
         return nullcontext(_NoStep())
+
+    def refuse_lost(self) -> None:
+        """Nothing runs."""
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         return None

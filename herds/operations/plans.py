@@ -60,6 +60,8 @@ def headline(action: Action, members: Sequence[Instance]) -> str:
         }
     )
     where = f" in {_listed(names)}" if names else ""
+    if action.narrow is not None:
+        return f"{action.verb} {counted(herds, 'herd')}{where}"
     return (
         f"{action.verb} {counted(len(members), 'instance')} "
         f"of {counted(herds, 'herd')}{where}"
@@ -111,6 +113,28 @@ def _possible(choice: Mapping[str, Any]) -> list[str]:
 def warns(target: OperationTarget) -> bool:
     """Tell whether the plan of a target has a warning to acknowledge."""
     return any(check["verdict"] == Verdict.WARN for check in target.plan["checks"])
+
+
+def refuse_untyped(
+    targets: Sequence[OperationTarget], typed: Mapping[int, str]
+) -> None:
+    """Refuse a yes to what asks for a word, where the word was not typed.
+
+    Raises:
+        PreconditionFailed: naming the herds whose names are missing or differ.
+    """
+    missing = [
+        target
+        for target in targets
+        if (word := target.plan.get("typed", ""))
+        and typed.get(target.pk, "").strip() != word
+    ]
+    if missing:
+        names = ", ".join(target.plan["typed"] for target in missing)
+        raise PreconditionFailed(
+            f"What this does cannot be undone, and the name was not typed: {names}.",
+            hint="Type each name as it is written here, then confirm again.",
+        )
 
 
 def refuse_changed(targets: Sequence[OperationTarget]) -> None:

@@ -153,8 +153,8 @@ class TargetEnded:
 
     SQL: ClassVar[str] = """
         UPDATE ele_operation_target
-           SET state = %s, outcome = %s, detail = %s, finished_at = %s,
-               current_step = ''
+           SET state = %s, outcome = %s, detail = %s, follow_ups = %s,
+               finished_at = %s, current_step = ''
          WHERE target_id = %s AND attempt = %s
            AND state IN ('queued', 'running', 'cancelling')
         """
@@ -164,12 +164,14 @@ class TargetEnded:
     outcome: str
     detail: str
     at: datetime
+    follow_ups: list[dict[str, Any]] = field(default_factory=list)
 
     def values(self) -> tuple[Any, ...]:
         return (
             self.state.value,
             _without_nul(self.outcome),
             _without_nul(self.detail),
+            json.dumps(_without_nul(self.follow_ups)),
             self.at,
             self.target_id,
             self.attempt,

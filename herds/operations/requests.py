@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,11 @@ def draft(
     """
     action = registry.get(action_name)
     requester.require(action.permission, action.verb)
+    chosen: Sequence[int] = list(instance_ids)
+    if action.narrow is not None:
+        chosen = action.narrow(chosen)
     members = list(
-        Instance.objects.filter(pk__in=list(instance_ids))
+        Instance.objects.filter(pk__in=chosen)
         .select_related("herd__environment", "server")
         .order_by("herd__environment__env_name", "herd__herd_name", "server__hostname")
     )
@@ -122,6 +125,7 @@ def confirm(
     stop_at_first_failure: bool = False,
     acknowledged: bool = False,
     choices: Mapping[str, str] | None = None,
+    typed: Mapping[int, str] | None = None,
 ) -> Operation:
     """Turn a plan into a running operation.
 
@@ -136,11 +140,13 @@ def confirm(
         acknowledged: whether the plan's warnings were read.
         choices: what was chosen other than planned: by ``<target id>.<name>`` for
             one target, by ``<name>`` for all of them.
+        typed: what was typed where a plan asks for it, by the number of the target.
 
     Raises:
         NotAllowed: the person lacks the action's permission.
         PlanOutdated: it was confirmed or discarded already, or left too long.
-        PreconditionFailed: it has warnings that nobody acknowledged.
+        PreconditionFailed: it has warnings that nobody acknowledged, or asks for a
+            word that was not typed.
     """
     with transaction.atomic():
         operation = _locked(operation_id)
@@ -153,6 +159,7 @@ def confirm(
                 "The plan has warnings that nobody has acknowledged.",
                 hint="Read them, tick that you have, then confirm again.",
             )
+        plans.refuse_untyped(targets, typed or {})
         plans.choose(targets, choices or {})
         plans.refuse_changed(targets)
         operation.state = OperationState.QUEUED

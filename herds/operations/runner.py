@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from herds.domain.clock import Clock
 from herds.domain.cluster import Observation
+from herds.domain.outcome import FollowUp, Outcome
 from herds.domain.states import (
     ACTIVE_TARGETS,
     TargetState,
@@ -28,9 +29,11 @@ from herds.errors import (
     HostKeyChanged,
     HostKeyUnknown,
     HostUnreachable,
+    Interrupted,
     LoginRefused,
     OperationCancelled,
     OutcomeUnknown,
+    RolledBack,
 )
 from herds.models import Operation, OperationTarget
 from herds.services.actions import Action
@@ -55,6 +58,13 @@ _NOTHING_KNOWN = (
     OutcomeUnknown,
 )
 """Errors after which the state of the instance is unknown."""
+
+_ENDS: tuple[tuple[type[ElephaasError], TargetState], ...] = (
+    (OperationCancelled, TargetState.CANCELLED),
+    (RolledBack, TargetState.ROLLED_BACK),
+    (Interrupted, TargetState.INTERRUPTED),
+)
+"""Errors that are ends of their own, and no failures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,17 +255,20 @@ def _run_target(run: _HerdRun, target: OperationTarget) -> TargetState:
     """Work on one target and write down how it ended."""
     if run.crew.stopping.is_set() or run.cancelled.is_set():
         return TargetState.QUEUED
-    detail = ""
+    detail, follow_ups = "", tuple[FollowUp, ...]()
     try:
-        outcome, state = _carry_out(run, target), TargetState.SUCCEEDED
+        done = _carry_out(run, target)
+        outcome, follow_ups = done.sentence, done.follow_ups
+        state = TargetState.FOLLOW_UPS if follow_ups else TargetState.SUCCEEDED
     except Dropped:
         return TargetState.CANCELLED
     except Disowned:
         raise
-    except OperationCancelled as stopped:
-        outcome, state = stopped.sentence(), TargetState.CANCELLED
     except Exception as error:
-        state, (outcome, detail) = TargetState.FAILED, _told(error, target.hostname)
+        state = next(
+            (end for kind, end in _ENDS if isinstance(error, kind)), TargetState.FAILED
+        )
+        outcome, detail = _told(error, target.hostname)
         if isinstance(error, _NOTHING_KNOWN) and target.instance_id is not None:
             run.sightings[target.instance_id] = Unseen(
                 at=run.crew.clock.now(), why=error.message
@@ -267,13 +280,14 @@ def _run_target(run: _HerdRun, target: OperationTarget) -> TargetState:
             state=state,
             outcome=outcome,
             detail=detail,
+            follow_ups=[each.as_json() for each in follow_ups],
             at=run.crew.clock.now(),
         )
     )
     return state
 
 
-def _carry_out(run: _HerdRun, row: OperationTarget) -> str:
+def _carry_out(run: _HerdRun, row: OperationTarget) -> Outcome:
     instance = row.instance
     if instance is None:
         raise ElephaasError(
@@ -285,7 +299,7 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> str:
         run.sightings[instance.pk] = seen
 
     crew = run.crew
-    return run.action.run(
+    done = run.action.run(
         Target(
             instance_id=instance.pk,
             cluster=crew.toolbox.cluster(instance),
@@ -307,3 +321,4 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> str:
             patience=crew.toolbox.patience,
         )
     )
+    return Outcome(sentence=done) if isinstance(done, str) else done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from herds.errors import (
     ElephaasError,
     HostKeyChanged,
     HostUnreachable,
+    Interrupted,
     LoginRefused,
     OperationCancelled,
     OutcomeUnknown,
@@ -39,6 +41,13 @@ _NOTHING_SEEN = (HostKeyChanged, HostUnreachable, LoginRefused)
 
 CHUNK = 64 * 1024  # characters of output kept in a row
 PROGRESS_EVERY = 0.5  # seconds between two records of progress, at least
+
+SURE_FOR = 12.0
+"""Seconds for which a record that was written proves that nobody else has the target.
+
+It is given to somebody else 20 s after this worker's last sign of life at the earliest
+(``reaper.LOST_AFTER``)."""
+_ASK_FOR = 3.0  # seconds to wait for the metadata while nobody can write to a herd
 
 
 class Dropped(Exception):
@@ -68,6 +77,8 @@ class Story:
         self._earlier = earlier
         self._number = 0
         self._finishes = False
+        self._sure_since = clock.monotonic()
+        self._handed_in: list[tuple[float, Future[list[bool]]]] = []
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         """Give the evidence of this step from an earlier, interrupted attempt."""
@@ -77,8 +88,29 @@ class Story:
         """Declare that from here on a request to cancel comes too late."""
         self._finishes = True
 
+    def refuse_lost(self) -> None:
+        """See that this worker still has the target; see ``Steps.refuse_lost``."""
+        if self._is_sure():
+            return
+        asked = self._clock.monotonic()
+        try:
+            self._journal.hand_in().result(timeout=_ASK_FOR)
+        except TimeoutError as away:
+            raise Interrupted(
+                "The metadata database does not answer, so this worker cannot know "
+                "whether the target is still its own; it leaves it as it is."
+            ) from away
+        self._sure_since = asked
+
+    def _is_sure(self) -> bool:
+        for at, written in self._handed_in:
+            if written.done() and written.exception() is None:
+                self._sure_since = max(self._sure_since, at)
+        self._handed_in = [each for each in self._handed_in if not each[1].done()]
+        return self._clock.monotonic() - self._sure_since < SURE_FOR
+
     @contextmanager
-    def step(self, name: str, words: str) -> Iterator[Step]:
+    def step(self, name: str, words: str, *, urgent: bool = False) -> Iterator[Step]:
         """Begin a step; see ``herds.services.steps.Steps.step``.
 
         Raises:
@@ -88,7 +120,7 @@ class Story:
             raise Dropped if self._number == 0 else self._stopped()
         self._number += 1
         step = _Telling(uuid.uuid4(), self._journal, self._clock)
-        self._begin(step.step_id, name, words)
+        self._begin(step.step_id, name, words, urgent=urgent)
         try:
             yield step
         except BaseException as error:
@@ -104,7 +136,9 @@ class Story:
             "Cancelled between two steps; what the steps before did stays done."
         )
 
-    def _begin(self, step_id: uuid.UUID, name: str, words: str) -> None:
+    def _begin(
+        self, step_id: uuid.UUID, name: str, words: str, *, urgent: bool
+    ) -> None:
         now = self._clock.now()
         begun = StepBegun(
             step_id=step_id,
@@ -116,7 +150,13 @@ class Story:
             at=now,
         )
         if self._number > 1:
-            self._journal.write(begun)
+            written = self._journal.hand_in(begun)
+            if urgent:
+                self._handed_in.append((self._clock.monotonic(), written))
+                return
+            at = self._clock.monotonic()
+            written.result()
+            self._sure_since = at
             return
         target = TargetBegun(
             target_id=self._target_id,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from herds.domain.outcome import Outcome
 from herds.domain.plan import PlannedTarget
 
 if TYPE_CHECKING:
@@ -19,8 +20,14 @@ Planner = Callable[[Sequence["Instance"]], Sequence[PlannedTarget]]
 Examiner = Callable[["Target"], PlannedTarget]
 """Looks at one target and writes its plan from what it sees; changes nothing."""
 
-Runner = Callable[["Target"], str]
+Runner = Callable[["Target"], str | Outcome]
 """Does the work on one target and gives the sentence of what is true now."""
+
+Narrower = Callable[[Sequence[int]], Sequence[int]]
+"""Takes the ids of chosen instances and gives those that an action is about."""
+
+MENUS = frozenset({"instance", "herd", "server"})
+"""The menus whose objects stand for instances, by the names of their models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +47,10 @@ class Action:
             inventory does not tell enough; a worker does it.
         needs_members: whether it works with the other members of the herd too.
         confirm: whether a person reads the plan first.
-        is_offered: whether menus and buttons offer it; others are begun by the pages
-            that they belong to.
+        menus: the models whose menus and buttons offer it; one that is offered nowhere
+            is begun by the pages that it belongs to.
+        narrow: of what was chosen, gives the one instance of each herd that a plan for
+            the herd is about; None where every chosen instance is a target.
     """
 
     name: str
@@ -55,9 +64,15 @@ class Action:
     examine: Examiner | None = None
     needs_members: bool = False
     confirm: bool = True
-    is_offered: bool = True
+    menus: Collection[str] = MENUS
+    narrow: Narrower | None = None
+
+    @property
+    def noun(self) -> str:
+        """Name what a target of it is."""
+        return "instance" if self.narrow is None else "herd"
 
     @property
     def label(self) -> str:
         """Name the action in a menu of bulk actions."""
-        return f"{self.verb} selected instances"
+        return f"{self.verb} selected {self.noun}s"

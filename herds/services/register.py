@@ -247,5 +247,5 @@ REGISTER = Action(
     run=_run,
     examine=_examine,
     needs_members=True,
-    is_offered=False,
+    menus=(),
 )

@@ -48,7 +48,9 @@ class Step(Protocol):
 class Steps(Protocol):
     """The steps of one target."""
 
-    def step(self, name: str, words: str) -> AbstractContextManager[Step]:
+    def step(
+        self, name: str, words: str, *, urgent: bool = False
+    ) -> AbstractContextManager[Step]:
         """Begin a step: its intent is on record before the body runs.
 
         An error that leaves the body ends the step as failed (unknown where the
@@ -57,9 +59,22 @@ class Steps(Protocol):
         Args:
             name: a short constant, such as ``"stop"``.
             words: what it does, for people: ``"Stop PostgreSQL (fast)"``.
+            urgent: hand the record in and do not wait for it: while nobody can write
+                to a herd, nothing waits for the metadata. A step before it has told
+                what is about to be done.
 
         Raises:
             OperationCancelled: somebody asked to stop, and this is a safe point.
+        """
+
+    def refuse_lost(self) -> None:
+        """See that this worker still has the say over the target.
+
+        Without a word with the metadata for long, another worker may have been given
+        the target. Asked before what cannot be undone.
+
+        Raises:
+            Interrupted: the metadata do not answer; nothing may be done any more.
         """
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:

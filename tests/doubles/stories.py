@@ -72,7 +72,9 @@ class ToldSteps:
         self._earlier = earlier or {}
 
     @contextmanager
-    def step(self, name: str, words: str) -> Iterator[ToldStep]:
+    def step(
+        self, name: str, words: str, *, urgent: bool = False
+    ) -> Iterator[ToldStep]:
         step = ToldStep(name, words)
         self.told.append(step)
         try:
@@ -88,6 +90,9 @@ class ToldSteps:
 
     def must_finish(self) -> None:
         self.finishes = True
+
+    def refuse_lost(self) -> None:
+        """Nobody else works here."""
 
 
 Sight = Observation | ElephaasError

@@ -228,8 +228,8 @@ class Command(BaseCommand):
 
     def _says_yes(self, operation: Operation) -> bool:
         going = operation.targets.filter(state=TargetState.PLANNED).count()
-        verb = registry.get(operation.action).verb
-        question = f"\n{verb} {plans.counted(going, 'instance')}? Type yes: "
+        action = registry.get(operation.action)
+        question = f"\n{action.verb} {plans.counted(going, action.noun)}? Type yes: "
         try:
             self.stderr.write(question, ending="")
             self.stderr.flush()

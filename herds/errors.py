@@ -12,6 +12,7 @@
     ├── OutcomeUnknown        the connection was lost while a command ran
     ├── NameserverUnreachable a name server gave no usable answer
     ├── NameserverRefused     a name server did not take a change
+    ├── NameserverSilent      whether a name server made a change is not known
     ├── OperationCancelled    a person asked to stop
     ├── PreconditionFailed    what has to be true before acting is not true
     │   ├── NotAllowed        this person lacks the permission
@@ -255,6 +256,20 @@ class NameserverRefused(ElephaasError):
             or "Check the key in the setting DNS, and the update policy of the zone.",
         )
         self.rcode = rcode
+
+
+class NameserverSilent(ElephaasError):
+    """A change was sent to a name server, and whether it was made is not known.
+
+    ``message`` says what was to be changed, and what was seen last.
+    """
+
+    def __init__(self, server: str, message: str, *, hint: str = "") -> None:
+        super().__init__(
+            message,
+            host=server,
+            hint=hint or "Refresh DNS: it asks again, and changes what is still wrong.",
+        )
 
 
 class OperationCancelled(ElephaasError):

@@ -162,6 +162,7 @@ class PreparedMove:
         return Moved(
             name=self.change.name,
             target=self.change.new,
+            server=str(self.change.server),
             outcome=outcome,
             rcode=rcode,
             words=f"{words}.",

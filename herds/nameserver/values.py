@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from herds.errors import (
+    NameserverRefused,
+    NameserverSilent,
+    NameserverUnreachable,
+    PreconditionFailed,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
@@ -160,6 +167,7 @@ class Moved:
     Attributes:
         name: the name.
         target: where it was to point.
+        server: who was asked.
         outcome: how it ended, judged by a look where the answer did not tell.
         rcode: the server's answer, such as ``"NOERROR"``; empty if there was none.
         words: one sentence of what is true now.
@@ -168,6 +176,7 @@ class Moved:
 
     name: str
     target: str
+    server: str
     outcome: Outcome
     rcode: str
     words: str
@@ -177,3 +186,24 @@ class Moved:
     def is_done(self) -> bool:
         """Whether the server has the name point there now."""
         return self.outcome in {Outcome.MOVED, Outcome.ALREADY}
+
+    def demand(self) -> None:
+        """Go on only if the name points there.
+
+        Raises:
+            PreconditionFailed: it points somewhere unexpected, and was left.
+            NameserverRefused: the server did not take the change.
+            NameserverUnreachable: the change could not be sent.
+            NameserverSilent: whether it was made is not known.
+        """
+        if self.is_done:
+            return
+        if self.outcome is Outcome.UNEXPECTED:
+            raise PreconditionFailed(
+                self.words, host=self.server, hint="See who moved it, then plan again."
+            )
+        if self.outcome is Outcome.REFUSED:
+            raise NameserverRefused(self.server, self.words, rcode=self.rcode)
+        if self.outcome is Outcome.UNREACHABLE:
+            raise NameserverUnreachable(self.server, self.words.removesuffix("."))
+        raise NameserverSilent(self.server, self.words)

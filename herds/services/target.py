@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from herds.domain.clock import Clock, watch
 from herds.domain.cluster import Observation
@@ -16,10 +16,14 @@ from herds.errors import (
     OutcomeUnknown,
     PreconditionFailed,
 )
+from herds.nameserver.nameserver import Nameserver
 from herds.postgres.cluster import Acted, Cluster
 from herds.postgres.commands import TemplateProblem
 
 from .steps import Step, Steps
+
+if TYPE_CHECKING:
+    from .recording import VhostSight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ class Target:
         steps: where the story is told.
         clock: where time comes from.
         record: keeps an observation in the inventory.
+        nameserver: asks and moves virtual hosts; None where DNS is not managed.
+        record_vhost: keeps where the herd's virtual host was seen to point.
         patience: seconds to wait for a state after a command came back.
     """
 
@@ -63,6 +69,8 @@ class Target:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
+    nameserver: Nameserver | None = None
+    record_vhost: Callable[[VhostSight], None] = lambda sight: None
 
     @property
     def host(self) -> str:

@@ -16,7 +16,9 @@ import dns.rrset
 import dns.tsig
 import dns.update
 
+from herds.domain.clock import SystemClock
 from herds.nameserver.key import TsigKey
+from herds.nameserver.nameserver import Access, Manner, Nameserver
 from herds.nameserver.values import Server
 
 KEY = TsigKey(name="elephaas", secret="MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
@@ -145,3 +147,52 @@ def either(query: Reply, update: Reply) -> Reply:
 
 def silent(message: dns.message.Message) -> None:
     """Answer nothing."""
+
+
+class Records:
+    """A zone of CNAMEs that obeys updates, for ``Scripted``; hosts are there by name.
+
+    ``refuses`` is the code with which every update is answered.
+    """
+
+    def __init__(self, hosts: tuple[str, ...], **targets: str) -> None:
+        self.targets = {
+            f"{name}.{ZONE}.": f"{host}.{ZONE}." for name, host in targets.items()
+        }
+        self.refuses = ""
+        self._hosts = [f"{host}.{ZONE}." for host in hosts]
+
+    def __call__(self, message: dns.message.Message) -> dns.message.Message | None:
+        """Answer a question or an update."""
+        if isinstance(message, dns.update.UpdateMessage):
+            return saying(self.refuses or self._update(message))(message)  # type: ignore[return-value]
+        owner = message.question[0].name.to_text()
+        records = [f"{ZONE}. 5 IN SOA ns1.{ZONE}. b.{ZONE}. 7 1 1 1 1"]
+        if owner in self.targets:
+            records.append(f"{owner} 60 IN CNAME {self.targets[owner]}")
+        records += [f"{host} 60 IN A 127.0.0.1" for host in self._hosts]
+        known = owner in {*self.targets, *self._hosts, f"{ZONE}."}
+        return saying("NOERROR" if known else "NXDOMAIN", *records)(message)  # type: ignore[return-value]
+
+    def _update(self, update: dns.update.UpdateMessage) -> str:
+        (condition,) = update.prerequisite
+        name = condition.name.to_text()
+        expected = condition[0].target.to_text() if len(condition) else None
+        if self.targets.get(name) != expected:
+            return "NXRRSET" if expected else "YXDOMAIN"
+        for rrset in update.update:
+            for rdata in rrset:
+                self.targets[name] = rdata.target.to_text()
+        return "NOERROR"
+
+
+def nameserver_of(*servers: Server) -> Nameserver:
+    """Give what asks these servers for the zone, and moves its names."""
+    addresses = tuple(f"{server.address}#{server.port}" for server in servers)
+    manner = Manner(
+        access=Access(),
+        zones={ZONE: Access(key=KEY, servers=addresses)},
+        domain=ZONE,
+        timeout=0.4,
+    )
+    return Nameserver(manner, SystemClock())

@@ -8,17 +8,20 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
+from herds.admin.actions import HerdActionsMixin
 from herds.admin.base import InventoryAdmin, ReadOnlyMixin
 from herds.admin.filters import EnvironmentFilter
-from herds.models import DisasterRecovery
+from herds.models import DisasterRecovery, Instance
 from herds.selectors import inventory
 
 
 @admin.register(DisasterRecovery)
 class DisasterRecoveryAdmin(
-    ReadOnlyMixin[DisasterRecovery], InventoryAdmin[DisasterRecovery]
+    ReadOnlyMixin[DisasterRecovery],
+    HerdActionsMixin[DisasterRecovery],
+    InventoryAdmin[DisasterRecovery],
 ):
-    """Pairs to look at; they come about by themselves."""
+    """Pairs to act on; they come about by themselves."""
 
     list_display = ["herd_name", "container", "lag", "virtual_host"]
     list_filter = [("herd__environment", EnvironmentFilter)]
@@ -31,6 +34,10 @@ class DisasterRecoveryAdmin(
         "A pair appears by itself once a herd has a primary and a standby that is "
         "online."
     )
+
+    def instances_of(self, chosen: QuerySet[DisasterRecovery]) -> QuerySet[Instance]:
+        """Act on all members of the pairs' herds."""
+        return Instance.objects.filter(herd__in=chosen.values("herd"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DisasterRecovery]:
         """Read pairs with all that a row shows."""

@@ -8,6 +8,7 @@ from herds.services.demote import DEMOTE
 from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
+from herds.services.refresh_dns import REFRESH_DNS
 from herds.services.register import REGISTER
 from herds.services.reload import RELOAD
 from herds.services.restart import RESTART
@@ -18,7 +19,7 @@ _ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
-        REGISTER,
+        *(REFRESH_DNS, REGISTER),
     )
 }
 

@@ -73,6 +73,11 @@ class Action:
         return "instance" if self.narrow is None else "herd"
 
     @property
+    def button(self) -> str:
+        """Name the action on the page of what it is about."""
+        return self.verb.removesuffix(" of") + ("…" if self.confirm else "")
+
+    @property
     def label(self) -> str:
         """Name the action in a menu of bulk actions."""
         return f"{self.verb} selected {self.noun}s"

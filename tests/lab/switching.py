@@ -128,11 +128,6 @@ class Moving:
         self.spec = product.spec(herd)
         self.hosts = self.spec.members
         self.primary = self.hosts[0]
-        self.sql(
-            self.primary,
-            "CREATE TABLE IF NOT EXISTS written (number int);"
-            " GRANT INSERT ON written TO replication",
-        )
 
     def sql(self, host: str, query: str) -> str:
         """Ask a member something."""
@@ -193,6 +188,11 @@ class Moving:
             self.primary = found[0]
         else:
             self.primary = self._begin_anew()
+        self.sql(
+            self.primary,
+            "CREATE TABLE IF NOT EXISTS written (number int);"
+            " GRANT INSERT ON written TO replication",
+        )
         self.tell()
         return self.primary
 
@@ -293,6 +293,7 @@ class Moving:
             if host != to and self.product.is_running(f"{self.herd}@{host}"):
                 assert self.follows(host, to), f"{host}: {said(operation)}"
         assert self.member(to).is_primary
+        assert self.vhost() == to
         self.primary = to
 
     def lost(self, writer: Writer) -> set[int]:
@@ -345,10 +346,15 @@ def switch_products(
     """The installations: one knows Debian's commands, the other plain pg_ctl's."""
     with django_db_blocker.unblock():
         return {
-            "trade": Product(switch_lab, product_metadata, "switch_debian", ("trade",)),
-            "quote": Product(
-                switch_lab, product_metadata, "switch", ("quote",), PLAIN_COMMANDS
-            ),
+            name: Product(
+                switch_lab,
+                product_metadata,
+                f"switch_{name}",
+                (name,),
+                commands,
+                manages_dns=True,
+            )
+            for name, commands in (("trade", None), ("quote", PLAIN_COMMANDS))
         }
 
 

@@ -152,6 +152,13 @@ class Moving:
         """Name the members that take writes now."""
         return [host for host in self.hosts if self.takes_writes(host)]
 
+    def runs(self, host: str) -> bool:
+        """Tell whether a member's postmaster lives; none does on a host without power."""
+        try:
+            return self.product.is_running(f"{self.herd}@{host}")
+        except LabError:
+            return False
+
     def takes_writes(self, host: str) -> bool:
         """Tell whether a member is a primary that answers."""
         try:
@@ -290,7 +297,7 @@ class Moving:
         assert row.state in {"succeeded", "follow-ups"}, said(operation)
         assert self.writers() == [to], said(operation)
         for host in self.hosts:
-            if host != to and self.product.is_running(f"{self.herd}@{host}"):
+            if host != to and self.runs(host):
                 assert self.follows(host, to), f"{host}: {said(operation)}"
         assert self.member(to).is_primary
         assert self.vhost() == to

@@ -69,7 +69,8 @@ class Target:
         clock: where time comes from.
         record: keeps an observation in the inventory.
         record_member: keeps one of another member, by its number.
-        keep: does other work in the metadata, in its turn, and gives its result.
+        in_metadata: does other work in the metadata, in its turn, and gives its result;
+            a verb's own thread has no connection that is looked after.
         nameserver: asks and moves virtual hosts; None where DNS is not managed.
         record_vhost: keeps where the herd's virtual host was seen to point.
         patience: seconds to wait for a state after a command came back.
@@ -86,7 +87,7 @@ class Target:
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
     record_member: Callable[[int, Observation], None] = lambda number, seen: None
-    keep: Callable[[Callable[[], None]], None] = lambda work: work()
+    in_metadata: Callable[[Callable[[], Any]], Any] = lambda work: work()
     nameserver: Nameserver | None = None
     record_vhost: Callable[[VhostSight], None] = lambda sight: None
 

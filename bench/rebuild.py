@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from bench.figures import Limit, Ratio, Report, Spread
 from bench.fleet import PLAIN, Fleet
@@ -131,6 +132,14 @@ def _compare(
     )
 
 
+def _steps(target: Any) -> str:
+    """Tell where the time went: each step with its seconds."""
+    return ", ".join(
+        f"{step.name} {(step.finished_at - step.started_at).total_seconds():.2f}"
+        for step in target.steps.order_by("number")
+    )
+
+
 def _timed(work: Callable[[], None]) -> Callable[[], float]:
     def run() -> float:
         begun = time.monotonic()
@@ -167,7 +176,7 @@ def _planned(
         target = finished.targets.get()
         if target.state != TargetState.SUCCEEDED:
             raise RuntimeError(f"{target.state}: {target.outcome}")
-        print(f"    {target.outcome}", flush=True)
+        print(f"    {target.outcome}\n    {_steps(target)}", flush=True)
         wall = finished.finished_at - finished.confirmed_at
         return float(wall.total_seconds())
 

@@ -7,13 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from bench import latency, memory, reload
+from bench import latency, memory, rebuild, reload
 from bench.figures import Report
-from bench.fleet import DEBIAN, fleet
+from bench.fleet import DEBIAN, PLAIN, fleet
 from bench.installation import installation
 
 RESULTS = Path(__file__).parent / "results"
-MEASUREMENTS = ("reload", "latency", "memory")
+ON_FLEET = ("reload", "latency", "memory")
+MEASUREMENTS = (*ON_FLEET, "rebuild")
 
 
 def main() -> int:
@@ -23,6 +24,21 @@ def main() -> int:
         print("The lab needs root. Run: sudo make bench", file=sys.stderr)
         return 2
     report = Report()
+    if set(options.only) & set(ON_FLEET):
+        _measure_fleet(options, report)
+    if "rebuild" in options.only:
+        with (
+            rebuild.pair_of_hosts(f"{options.lab}-rebuild") as hosts,
+            installation(hosts, PLAIN) as installed,
+        ):
+            installed.enter_fleet()
+            rebuild.measure(hosts, installed, report, rounds=options.rounds)
+    print("\n".join(["", *report.lines()]))
+    print(f"\nKept in {report.save(RESULTS)}")
+    return 0
+
+
+def _measure_fleet(options: argparse.Namespace, report: Report) -> None:
     with (
         fleet(options.lab, options.hosts) as hosts,
         installation(hosts, DEBIAN) as installed,
@@ -42,9 +58,6 @@ def main() -> int:
             latency.measure(installed, report)
         if "memory" in options.only:
             memory.measure(installed, report)
-    print("\n".join(["", *report.lines()]))
-    print(f"\nKept in {report.save(RESULTS)}")
-    return 0
 
 
 def _options() -> argparse.Namespace:

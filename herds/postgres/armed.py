@@ -55,7 +55,7 @@ class Armed:
         self, cluster: Cluster, name: str, *, seconds: float, spared: str
     ) -> None:
         self.host = cluster.host
-        self.command = cluster.command_line(name)
+        self.command = cluster.command(name)
         self.told: dict[str, Event] = {}
         self._name = name
         self._mark = new_mark()

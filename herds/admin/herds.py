@@ -35,6 +35,7 @@ class HerdAdmin(HerdActionsMixin[Herd], InventoryAdmin[Herd]):
         "vhost",
         "db_port",
         "pgdata",
+        "use_slots",
     ]
     help_summary = (
         "Replicating groups of instances; port, data root and virtual host are the "

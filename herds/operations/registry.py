@@ -5,6 +5,8 @@ from __future__ import annotations
 from herds.errors import PreconditionFailed
 from herds.services.actions import Action
 from herds.services.demote import DEMOTE
+from herds.services.failover import FAILOVER
+from herds.services.fence import FENCE
 from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
@@ -14,12 +16,14 @@ from herds.services.reload import RELOAD
 from herds.services.restart import RESTART
 from herds.services.start import START
 from herds.services.stop import STOP
+from herds.services.switchover import SWITCHOVER
 
 _ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
-        *(REFRESH_DNS, REGISTER),
+        *(SWITCHOVER, FAILOVER, REFRESH_DNS),
+        *(REGISTER, FENCE),
     )
 }
 

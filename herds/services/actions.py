@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from herds.domain.outcome import Outcome
@@ -49,8 +49,12 @@ class Action:
         confirm: whether a person reads the plan first.
         menus: the models whose menus and buttons offer it; one that is offered nowhere
             is begun by the pages that it belongs to.
+        goes_back: whether the engine resumes by itself what a lost worker left: to take
+            it back or, past the point of no return, to end it.
         narrow: of what was chosen, gives the one instance of each herd that a plan for
             the herd is about; None where every chosen instance is a target.
+        labels: how menus name it whose objects are something else than its targets,
+            by the name of the menu's model.
     """
 
     name: str
@@ -66,18 +70,18 @@ class Action:
     confirm: bool = True
     menus: Collection[str] = MENUS
     narrow: Narrower | None = None
+    goes_back: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def noun(self) -> str:
         """Name what a target of it is."""
         return "instance" if self.narrow is None else "herd"
 
-    @property
-    def button(self) -> str:
-        """Name the action on the page of what it is about."""
-        return self.verb.removesuffix(" of") + ("…" if self.confirm else "")
+    def label_in(self, menu: str) -> str:
+        """Name the action among the bulk actions of a menu."""
+        return self.labels.get(menu, f"{self.verb} selected {self.noun}s")
 
-    @property
-    def label(self) -> str:
-        """Name the action in a menu of bulk actions."""
-        return f"{self.verb} selected {self.noun}s"
+    def button_in(self, menu: str) -> str:
+        """Name the action on the page of one object of a menu."""
+        return self.labels.get(menu, self.verb.removesuffix(" of"))

@@ -158,6 +158,9 @@ class Product(Truth):
         self._key = self.directory / "id_ed25519"
         shutil.copyfile(lab.ssh_key, self._key)
         self._key.chmod(0o600)
+        self._dns_key = self.directory / "dns.key"
+        shutil.copyfile(lab.dns_key, self._dns_key)
+        self._dns_key.chmod(0o600)
         metadata.make(name)
         with self.used_here():
             self._register()
@@ -196,6 +199,7 @@ class Product(Truth):
                 }
             },
             "SSH": {"PRIVATE_KEY_FILE": str(self._key)},
+            "DNS": {"KEY_FILE": str(self._dns_key)},
             "OPERATIONS": {},
         }
         if self._commands is not None:

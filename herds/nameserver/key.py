@@ -24,7 +24,8 @@ ALGORITHMS = {
 }
 """What BIND calls the algorithms, and what stands in messages."""
 
-_COMMENT = re.compile(r"/\*.*?\*/|(?://|#)[^\n]*", re.S)
+# A secret in base64 may hold "//": what stands in quotes is no comment.
+_COMMENT = re.compile(r'("[^"]*")|/\*.*?\*/|(?://|#)[^\n]*', re.S)
 _BLOCK = re.compile(r'\bkey\s+(?:"([^"]+)"|([^\s"{;]+))\s*\{([^}]*)\}', re.S)
 _FIELD = re.compile(r'\b(algorithm|secret)\s+(?:"([^"]*)"|([^\s";]+))\s*;')
 
@@ -64,7 +65,7 @@ class TsigKey:
         Raises:
             ValueError: with the reason, as a phrase; it never tells the secret.
         """
-        blocks = _BLOCK.findall(_COMMENT.sub(" ", text))
+        blocks = _BLOCK.findall(_COMMENT.sub(r"\1 ", text))
         if len(blocks) != 1:
             raise ValueError(
                 "it holds no key as tsig-keygen prints it"

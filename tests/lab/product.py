@@ -145,6 +145,8 @@ class Product(Truth):
         name: str,
         herds: tuple[str, ...],
         commands: Mapping[str, str] | None = None,
+        *,
+        manages_dns: bool = False,
     ) -> None:
         super().__init__(lab)
         self.name = name
@@ -152,6 +154,7 @@ class Product(Truth):
         self.directory = metadata.directory / name
         self._metadata = metadata
         self._commands = commands
+        self.manages_dns = manages_dns
         self._settings_written = 0
         self.directory.mkdir()
         # The lab's own directory of keys is not seen from its database hosts.
@@ -201,6 +204,7 @@ class Product(Truth):
             "SSH": {"PRIVATE_KEY_FILE": str(self._key)},
             "DNS": {"KEY_FILE": str(self._dns_key)},
             "OPERATIONS": {},
+            "DNS": {"KEY_FILE": str(self._dns_key)} if self.manages_dns else {},
         }
         if self._commands is not None:
             local["COMMANDS"] = dict(self._commands)

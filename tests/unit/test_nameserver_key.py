@@ -92,3 +92,12 @@ def test_servers_are_read_with_their_port(text: str, address: str, port: int) ->
 def test_what_is_no_address_is_no_server(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no IP address|no port"):
         read_server(text)
+
+
+def test_a_secret_that_looks_like_a_comment_is_read_whole() -> None:
+    secret = "ab//cd//" + "A" * 36
+    text = (
+        f'key "k" {{ // a comment\n algorithm hmac-sha256;\n secret "{secret}";\n}};\n'
+    )
+
+    assert TsigKey.parse(text).secret == secret

@@ -202,7 +202,6 @@ class Product(Truth):
                 }
             },
             "SSH": {"PRIVATE_KEY_FILE": str(self._key)},
-            "DNS": {"KEY_FILE": str(self._dns_key)},
             "OPERATIONS": {},
             "DNS": {"KEY_FILE": str(self._dns_key)} if self.manages_dns else {},
         }

@@ -46,6 +46,21 @@ class Series:
         return statistics.median(run.cpu for run in self.runs)
 
 
+@dataclass(kw_only=True)
+class Spread:
+    """The values that one figure of one contender took."""
+
+    name: str
+    figure: str
+    unit: str
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """The value in the middle."""
+        return statistics.median(self.values)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two contenders, and how many times quicker the first has to be."""
@@ -53,6 +68,20 @@ class Comparison:
     ours: str
     theirs: str
     wanted: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """Two contenders in one figure, and how far the second has to be above the first.
+
+    ``wanted`` is the least that the second's median divided by the first's may be; None
+    where the two are only set side by side.
+    """
+
+    figure: str
+    ours: str
+    theirs: str
+    wanted: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +101,8 @@ class Report:
     series: list[Series] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
+    spreads: list[Spread] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
 
     def series_named(self, name: str) -> Series | None:
         """Return a contender's runs, None when it did not take part."""
@@ -81,6 +112,8 @@ class Report:
         """Return the report for a person."""
         lines = self._table([one for one in self.series if one.runs])
         lines += [line for pair in self.comparisons for line in self._compared(pair)]
+        for figure in dict.fromkeys(one.figure for one in self.spreads if one.values):
+            lines += self._spread_out(figure)
         lines += [
             f"{limit.name}: {limit.value:.1f} {limit.unit}, wanted below "
             f"{limit.bound:g}: {_verdict(limit.value < limit.bound)}"
@@ -114,6 +147,51 @@ class Report:
             ),
             "",
         ]
+
+    def spread(self, figure: str, name: str) -> Spread | None:
+        """Return what a figure of a contender was, None when it was not measured."""
+        return next(
+            (
+                spread
+                for spread in self.spreads
+                if (spread.figure, spread.name) == (figure, name) and spread.values
+            ),
+            None,
+        )
+
+    def _spread_out(self, figure: str) -> list[str]:
+        spreads = [one for one in self.spreads if one.figure == figure and one.values]
+        width = max([len(figure), *(len(one.name) for one in spreads)])
+        return [
+            f"{figure:{width}}  {'median':>9}  {'least':>9}  {'most':>9}  runs",
+            *(
+                f"{one.name:{width}}  "
+                + "  ".join(
+                    f"{value:6.0f} {one.unit:2}"
+                    for value in (one.median, min(one.values), max(one.values))
+                )
+                + f"  {len(one.values):4}"
+                for one in spreads
+            ),
+            *(
+                line
+                for ratio in self.ratios
+                if ratio.figure == figure
+                for line in self._ratio(ratio)
+            ),
+            "",
+        ]
+
+    def _ratio(self, pair: Ratio) -> list[str]:
+        ours = self.spread(pair.figure, pair.ours)
+        theirs = self.spread(pair.figure, pair.theirs)
+        if ours is None or theirs is None:
+            return []
+        ratio = theirs.median / ours.median
+        line = f"{pair.theirs}: {ratio:.1f} times that of {pair.ours}"
+        if pair.wanted is None:
+            return [line]
+        return [f"{line}; wanted {pair.wanted:g}: {_verdict(ratio >= pair.wanted)}"]
 
     def _compared(self, pair: Comparison) -> list[str]:
         ours, theirs = self.series_named(pair.ours), self.series_named(pair.theirs)

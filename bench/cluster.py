@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from bench.installation import wait_until
 from bench.writer import FOUND, TABLE
 from lab import Lab, Layout
 from lab.clusters import program
@@ -90,6 +91,16 @@ class Cluster:
     def sql(self, host: str, query: str) -> str:
         """Return what a node answers to the superuser on its own host."""
         return self.lab.sql(HERD, host, query)
+
+    def await_streaming(self, upstream: str, *followers: str) -> None:
+        """Return when nodes stream from another one; RuntimeError after a minute."""
+        wanted = {self.address(host) for host in followers}
+        query = "SELECT client_addr FROM pg_stat_replication WHERE state = 'streaming'"
+
+        def all_stream() -> bool:
+            return wanted <= set(self.sql(upstream, query).split())
+
+        wait_until(all_stream, f"{', '.join(followers)} stream from {upstream}", 60)
 
     # The client's side
 

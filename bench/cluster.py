@@ -92,6 +92,10 @@ class Cluster:
         """Return what a node answers to the superuser on its own host."""
         return self.lab.sql(HERD, host, query)
 
+    def await_primary(self, host: str) -> None:
+        """Return when a node is primary; RuntimeError after a minute."""
+        wait_until(lambda: self.lab.primary(HERD) == host, f"{host} is primary", 60)
+
     def await_streaming(self, upstream: str, *followers: str) -> None:
         """Return when nodes stream from another one; RuntimeError after a minute."""
         wanted = {self.address(host) for host in followers}

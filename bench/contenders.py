@@ -19,6 +19,7 @@ class Contender(ABC):
     """A tool that has a cluster in its care while the context lasts."""
 
     name: ClassVar[str]
+    """What it is called in the report."""
     moves_name: ClassVar[bool] = False
     """Whether the herd's virtual host leads to the new primary afterwards."""
     brings_followers: ClassVar[bool] = True

@@ -16,18 +16,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import writer
+from bench.autofailover import AutoFailover, AutoFailoverAsync
 from bench.cluster import Cluster, cluster
 from bench.contenders import Contender, Floor
-from bench.figures import Report, Spread
+from bench.elephaas import ElepHaaS
+from bench.figures import Ratio, Report, Spread
 from bench.observer import Observer
+from bench.patroni import Patroni
+from bench.repmgr import Repmgr
 from bench.writer import Writer
 
 OUTAGE = "Write outage of the client"
 FOLLOWING = "From yes to all nodes streaming, the old primary too"
 LOST = "Acknowledged commits lost"
 
-OURS = "ElepHaaS"
-CONTENDERS: tuple[type[Contender], ...] = (Floor,)
+PEERS: dict[str, type[Contender]] = {
+    "repmgr": Repmgr,
+    "patroni": Patroni,
+    "autofailover": AutoFailover,
+    "autofailover-async": AutoFailoverAsync,
+}
+CONTENDERS: dict[str, type[Contender]] = {
+    "elephaas": ElepHaaS,
+    "floor": Floor,
+    **PEERS,
+}
 
 _STEADY = 200
 """Commits before anything is begun, and after everything has ended."""
@@ -42,26 +55,40 @@ class Seen:
     lost: int
 
 
-def measure(report: Report, *, rounds: int, lab: str) -> None:
-    """Add the figures of every contender to the report."""
-    for kind in CONTENDERS:
+def measure(report: Report, *, names: Sequence[str], rounds: int, lab: str) -> None:
+    """Add the figures of some CONTENDERS to the report.
+
+    Args:
+        report: where they are added.
+        names: whom to measure.
+        rounds: switchovers of each.
+        lab: a name for the labs that are made, one after the other.
+    """
+    for kind in (CONTENDERS[name] for name in names):
         with cluster(lab) as made, kind(made) as contender:
             _measure(contender, made.by_address, kind.name, rounds, report)
             if contender.moves_name:
                 title = f"{kind.name}, by virtual host"
                 _measure(contender, made.by_name, title, rounds, report)
+    report.ratios += [
+        Ratio(figure=figure, ours=ElepHaaS.name, theirs=CONTENDERS[name].name)
+        for figure in (OUTAGE, FOLLOWING)
+        for name in names
+        if name != "elephaas"
+    ]
 
 
 def _measure(
     contender: Contender, conninfo: str, title: str, rounds: int, report: Report
 ) -> None:
     print(f"  {title} …", end=" ", flush=True)
+    way = "nodes" if title == contender.name else "name"
     runs = []
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         for number in range(rounds):
-            name = f"{'name' if title != contender.name else 'nodes'}{number}"
-            runs.append(_switch(contender, conninfo, Path(directory), name))
-            print(f"{runs[-1].outage:.0f}", end=" ", flush=True)
+            run = _switch(contender, conninfo, Path(directory), f"{way}{number}")
+            print(f"{run.outage:.0f}", end=" ", flush=True)
+            runs.append(run)
     print(f"ms, load {os.getloadavg()[0]:.1f}", flush=True)
     report.spreads += _spreads(title, runs)
 

@@ -111,8 +111,8 @@ class Writer:
         lab: the lab on whose control host it runs.
         conninfo: how it connects. Several hosts are tried in their order by libpq
             itself, with its connect_timeout.
-        directory: where the journal is kept; it has to be the same path on the
-            machine and on the control host.
+        directory: where its journal and its log are kept; it has to be the same path
+            on the machine and on the control host.
         name: of this client in the table; no other has it.
         interval: seconds from one commit to the next.
     """
@@ -129,6 +129,7 @@ class Writer:
         self.name = name
         self._lab = lab
         self._journal = directory / f"{name}.journal"
+        self._log = directory / f"{name}.log"
         self._request = {
             "conninfo": conninfo,
             "name": name,
@@ -143,7 +144,9 @@ class Writer:
         command = self._lab.control.command(
             [sys.executable, "-m", "bench.writer"], directory=str(_PROJECT)
         )
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        # Whoever ends a connection says so here, beside what may be wrong.
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(self._request).encode() + b"\n")
         self._process.stdin.flush()
@@ -178,7 +181,7 @@ class Writer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(
                     f"Writer {self.name}: {wanted - done} of {more} commits are lacking"
-                    f" after {seconds:g} s."
+                    f" after {seconds:g} s.\n{self._log.read_text()[-2000:]}"
                 )
             time.sleep(0.05)
 

@@ -21,7 +21,10 @@ MEASUREMENTS = tuple(name for place in PLACES for name in place)
 
 
 def main() -> int:
-    """Measure, print, and keep the figures; exit status 0 whatever they are."""
+    """Measure, print, and keep the figures; exit status 0 whatever they are.
+
+    It is 1 when somebody could not be measured.
+    """
     options = _options()
     if os.geteuid() != 0:
         print("The lab needs root. Run: sudo make bench", file=sys.stderr)
@@ -41,7 +44,7 @@ def main() -> int:
         _fleet(options, report)
     print("\n".join(["", *report.lines()]))
     print(f"\nKept in {report.save(RESULTS)}")
-    return 0
+    return 1 if report.failures else 0
 
 
 def _one_by_one(places: list[list[str]]) -> int:

@@ -20,7 +20,9 @@ class ElepHaaS(Contender):
         """Install it for the cluster's herd, start a worker and have it look around."""
         lab = self.cluster.lab
         fleet = Fleet(lab=lab, version=self.cluster.herd.version)
-        installed = self.stack.enter_context(installation(fleet, PLAIN))
+        installed = self.stack.enter_context(
+            installation(fleet, PLAIN, moves_names=True)
+        )
         installed.enter_fleet()
         worker = installed.worker(installed.settings(PLAIN))
         operate(self.stack.enter_context(worker), "refresh", self._members())

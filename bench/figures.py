@@ -110,6 +110,7 @@ class Report:
     limits: list[Limit] = field(default_factory=list)
     spreads: list[Spread] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def series_named(self, name: str) -> Series | None:
         """Return a contender's runs, None when it did not take part."""
@@ -126,7 +127,8 @@ class Report:
             f"{limit.bound:g}: {_verdict(limit.value < limit.bound)}"
             for limit in self.limits
         ]
-        return lines + self._busy()
+        lines += self._busy()
+        return lines + [f"✖ Not measured: {failure}" for failure in self.failures]
 
     def save(self, directory: Path) -> Path:
         """Keep the figures as JSON, with where they were measured."""
@@ -192,7 +194,7 @@ class Report:
     def _ratio(self, pair: Ratio) -> list[str]:
         ours = self.spread(pair.figure, pair.ours)
         theirs = self.spread(pair.figure, pair.theirs)
-        if ours is None or theirs is None:
+        if ours is None or theirs is None or not ours.median:
             return []
         ratio = theirs.median / ours.median
         line = f"{pair.theirs}: {ratio:.1f} times that of {pair.ours}"

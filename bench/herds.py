@@ -52,7 +52,10 @@ def measure(report: Report, *, herds: int, rounds: int, lab: str) -> None:
     """Add what all herds take at once, and what the first takes alone."""
     one = Series(name="One herd switched over")
     all_of_them = Series(name=f"{herds} herds switched over at once")
-    with _herds(herds, lab) as fleet, installation(fleet, PLAIN) as installed:
+    with (
+        _herds(herds, lab) as fleet,
+        installation(fleet, PLAIN, moves_names=True) as installed,
+    ):
         installed.enter_fleet()
         with installed.worker(installed.settings(PLAIN)) as worker:
             _look(worker)

@@ -50,6 +50,7 @@ STORAGES = {{
 }}
 COMMANDS = {commands!r}
 SSH = {ssh!r}
+DNS = {dns!r}
 """
 
 
@@ -69,10 +70,19 @@ class Worker:
 
 
 class Installation:
-    """A migrated metadata database with a fleet's inventory in it."""
+    """A migrated metadata database with a fleet's inventory in it.
 
-    def __init__(self, fleet: Fleet, directory: Path) -> None:
+    Args:
+        fleet: the hosts of the inventory.
+        directory: where everything lies.
+        moves_names: whether virtual hosts follow the primary, with the lab's own key.
+    """
+
+    def __init__(
+        self, fleet: Fleet, directory: Path, *, moves_names: bool = False
+    ) -> None:
         self.fleet = fleet
+        self._dns = {"KEY_FILE": str(fleet.lab.dns_key)} if moves_names else {}
         self.directory = directory
         self.server = PrivateServer(directory / "metadata")
         self._settings = 0
@@ -107,6 +117,7 @@ class Installation:
                 commands=dict(commands),
                 ssh={"PRIVATE_KEY_FILE": str(key), "CONNECT_TIMEOUT": 30.0}
                 | dict(ssh or {}),
+                dns=self._dns,
             )
         )
         return path
@@ -181,13 +192,15 @@ class Installation:
 
 
 @contextmanager
-def installation(fleet: Fleet, commands: Mapping[str, str]) -> Iterator[Installation]:
+def installation(
+    fleet: Fleet, commands: Mapping[str, str], *, moves_names: bool = False
+) -> Iterator[Installation]:
     """Give an installation that goes afterwards."""
     # Short, because the path of a socket is.
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     # The metadata server's own user has to come through.
     directory.chmod(0o711)
-    made = Installation(fleet, directory)
+    made = Installation(fleet, directory, moves_names=moves_names)
     try:
         made.make(commands)
         yield made

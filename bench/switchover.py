@@ -25,6 +25,7 @@ from bench.observer import Observer
 from bench.patroni import Patroni
 from bench.repmgr import Repmgr
 from bench.writer import Writer
+from lab.errors import LabError
 
 OUTAGE = "Write outage of the client"
 FOLLOWING = "From yes to all nodes streaming, the old primary too"
@@ -58,6 +59,8 @@ class Seen:
 def measure(report: Report, *, names: Sequence[str], rounds: int, lab: str) -> None:
     """Add the figures of some CONTENDERS to the report.
 
+    One that fails is reported so, and keeps no other from being measured.
+
     Args:
         report: where they are added.
         names: whom to measure.
@@ -65,11 +68,15 @@ def measure(report: Report, *, names: Sequence[str], rounds: int, lab: str) -> N
         lab: a name for the labs that are made, one after the other.
     """
     for kind in (CONTENDERS[name] for name in names):
-        with cluster(lab) as made, kind(made) as contender:
-            _measure(contender, made.by_address, kind.name, rounds, report)
-            if contender.moves_name:
-                title = f"{kind.name}, by virtual host"
-                _measure(contender, made.by_name, title, rounds, report)
+        try:
+            with cluster(lab) as made, kind(made) as contender:
+                _measure(contender, made.by_address, kind.name, rounds, report)
+                if contender.moves_name:
+                    title = f"{kind.name}, by virtual host"
+                    _measure(contender, made.by_name, title, rounds, report)
+        except (RuntimeError, LabError) as failure:
+            print(f"\n  ✖ {failure}", flush=True)
+            report.failures.append(f"{kind.name}: {failure}")
     report.ratios += [
         Ratio(figure=figure, ours=ElepHaaS.name, theirs=CONTENDERS[name].name)
         for figure in (OUTAGE, FOLLOWING)
@@ -83,10 +90,10 @@ def _measure(
 ) -> None:
     print(f"  {title} …", end=" ", flush=True)
     way = "nodes" if title == contender.name else "name"
-    runs = []
+    runs: list[Seen] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         for number in range(rounds):
-            run = _switch(contender, conninfo, Path(directory), f"{way}{number}")
+            run = switch(contender, conninfo, Path(directory), f"{way}{number}")
             print(f"{run.outage:.0f}", end=" ", flush=True)
             runs.append(run)
     print(f"ms, load {os.getloadavg()[0]:.1f}", flush=True)
@@ -102,7 +109,7 @@ def _spreads(title: str, runs: Sequence[Seen]) -> list[Spread]:
     ]
 
 
-def _switch(contender: Contender, conninfo: str, directory: Path, name: str) -> Seen:
+def switch(contender: Contender, conninfo: str, directory: Path, name: str) -> Seen:
     """Run one switchover under a client; return what was seen of it."""
     cluster = contender.cluster
     old = cluster.primary()

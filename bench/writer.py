@@ -32,7 +32,6 @@ INTERVAL = 0.005
 """Seconds from one commit to the next, and from a failed connection to the next try."""
 
 PATIENCE = 5.0
-"""Seconds that a commit may take before the client gives its connection up."""
 
 TABLE = """
 CREATE TABLE bench_writes (
@@ -115,6 +114,7 @@ class Writer:
             on the machine and on the control host.
         name: of this client in the table; no other has it.
         interval: seconds from one commit to the next.
+        patience: seconds that a commit may take before its connection is given up.
     """
 
     def __init__(
@@ -125,8 +125,10 @@ class Writer:
         name: str,
         *,
         interval: float = INTERVAL,
+        patience: float = PATIENCE,
     ) -> None:
         self.name = name
+        self._patience = patience
         self._lab = lab
         self._journal = directory / f"{name}.journal"
         self._log = directory / f"{name}.log"
@@ -135,6 +137,7 @@ class Writer:
             "name": name,
             "journal": str(self._journal),
             "interval": interval,
+            "patience": patience,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -159,7 +162,7 @@ class Writer:
         self._process.stdin.close()
         try:
             # It may be waiting for a commit or for each of a few hosts.
-            self._process.wait(PATIENCE + 15)
+            self._process.wait(self._patience + 15)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -192,17 +195,20 @@ class Writer:
 class _Client:
     """One connection at a time, made anew whenever something is wrong with it."""
 
-    def __init__(self, conninfo: str, name: str) -> None:
+    def __init__(self, conninfo: str, name: str, patience: float) -> None:
+        self._patience = patience
         self._conninfo = conninfo.encode()
         self._name = name.encode()
         self._connection: pq.PGconn | None = None
+        self._complaint = ""
 
     def commit(self, sequence: int) -> str | None:
         """Write one row; return who acknowledged it, None when nobody did."""
         try:
             connection = self._connection or self._connect()
             self._insert(connection, sequence)
-        except (psycopg.Error, TimeoutError):
+        except (psycopg.Error, TimeoutError) as error:
+            self._complain(repr(error))
             self.close()
             return None
         return connection.hostaddr.decode()
@@ -213,6 +219,12 @@ class _Client:
             self._connection.finish()
             self._connection = None
 
+    def _complain(self, text: str) -> None:
+        """Say once what is wrong, until it is something else."""
+        if text != self._complaint:
+            print(time.monotonic_ns(), text, file=sys.stderr, flush=True)
+            self._complaint = text
+
     def _connect(self) -> pq.PGconn:
         self._connection = pq.PGconn.connect(self._conninfo)
         if self._connection.status != pq.ConnStatus.OK:
@@ -222,7 +234,7 @@ class _Client:
 
     def _insert(self, connection: pq.PGconn, sequence: int) -> None:
         connection.send_query_params(INSERT, [self._name, str(sequence).encode()])
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while connection.flush():
             _wait(connection, deadline, to_write=True)
         while connection.is_busy():
@@ -252,7 +264,7 @@ def _wait(connection: pq.PGconn, deadline: float, *, to_write: bool) -> None:
 def main() -> None:
     """Commit until standard input ends; its first line says what and where."""
     request = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]
-    client = _Client(request["conninfo"], request["name"])
+    client = _Client(request["conninfo"], request["name"], request["patience"])
     due = time.monotonic()
     with Path(request["journal"]).open("ab", buffering=0) as journal:
         sequence = 0

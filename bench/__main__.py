@@ -25,7 +25,7 @@ def main() -> int:
 
     It is 1 when somebody could not be measured.
     """
-    options = _options()
+    options = parser().parse_args()
     if os.geteuid() != 0:
         print("The lab needs root. Run: sudo make bench", file=sys.stderr)
         return 2
@@ -92,35 +92,36 @@ def _fleet(options: argparse.Namespace, report: Report) -> None:
             memory.measure(installed, report)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--hosts", type=int, default=100, help="of the lab it makes")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    made.add_argument("--hosts", type=int, default=100, help="of the lab it makes")
+    made.add_argument(
         "--herds", type=int, default=40, help="that are switched over at once"
     )
-    parser.add_argument(
+    made.add_argument(
         "--rounds", type=int, help="runs of each contender: 10 switchovers, else 3"
     )
-    parser.add_argument(
+    made.add_argument(
         "--lab",
         default="bench",
         help="its name; one that is up already serves for reload, latency and memory, "
         "and is left up",
     )
-    parser.add_argument(
+    made.add_argument(
         "--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS)
     )
-    parser.add_argument(
+    made.add_argument(
         "--contenders",
         nargs="+",
         choices=list(switchover.CONTENDERS),
         default=list(switchover.CONTENDERS),
         help="whose switchovers are measured",
     )
-    parser.add_argument(
+    made.add_argument(
         "--no-peers", action="store_true", help="leave the other tools out"
     )
-    return parser.parse_args()
+    return made
 
 
 if __name__ == "__main__":

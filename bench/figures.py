@@ -120,7 +120,7 @@ class Report:
         """Return the report for a person."""
         lines = self._table([one for one in self.series if one.runs])
         lines += [line for pair in self.comparisons for line in self._compared(pair)]
-        for figure in dict.fromkeys(one.figure for one in self.spreads if one.values):
+        for figure in dict.fromkeys(spread.figure for spread in self.spreads):
             lines += self._spread_out(figure)
         lines += [
             f"{limit.name}: {limit.value:.1f} {limit.unit}, wanted below "
@@ -170,6 +170,8 @@ class Report:
 
     def _spread_out(self, figure: str) -> list[str]:
         spreads = [one for one in self.spreads if one.figure == figure and one.values]
+        if not spreads:
+            return []
         width = max([len(figure), *(len(one.name) for one in spreads)])
         return [
             f"{figure:{width}}  {'median':>9}  {'least':>9}  {'most':>9}  runs  load",

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from bench import writer
 from bench.autofailover import AutoFailover, AutoFailoverAsync
 from bench.cluster import Cluster, cluster
@@ -25,6 +27,7 @@ from bench.observer import Observer
 from bench.patroni import Patroni
 from bench.repmgr import Repmgr
 from bench.writer import Writer
+from herds.errors import ElephaasError
 from lab.errors import LabError
 
 OUTAGE = "Write outage of the client"
@@ -74,7 +77,7 @@ def measure(report: Report, *, names: Sequence[str], rounds: int, lab: str) -> N
                 if contender.moves_name:
                     title = f"{kind.name}, by virtual host"
                     _measure(contender, made.by_name, title, rounds, report)
-        except (RuntimeError, LabError) as failure:
+        except (RuntimeError, LabError, ElephaasError, psycopg.Error) as failure:
             print(f"\n  ✖ {failure}", flush=True)
             report.failures.append(f"{kind.name}: {failure}")
     report.ratios += [

@@ -45,7 +45,7 @@ test-quick: ready-tests ## Run the tests that need neither root nor the lab
 test-lab: ready-tests ## Run the tests on lab hosts and in a browser, one at a time (root)
 	$(PYTEST) -m "lab or browser"
 
-bench: ready-bench ## Measure against pssh and ansible on 100 lab hosts (root)
+bench: ready-bench ## Measure against other tools on lab hosts (root)
 	$(PYTHON) -m bench
 
 ready:

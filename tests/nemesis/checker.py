@@ -47,12 +47,20 @@ def outage(evidence: Evidence) -> float:
 
 def lost(evidence: Evidence) -> list[int]:
     """Give the acknowledged commits that the last writer does not have."""
-    (writer,) = writers(evidence.finally_) or [""]
-    seen = evidence.finally_.get(writer)
-    rows = seen.rows if seen else frozenset()
+    _, seen = _last_writer(evidence)
     return sorted(
-        commit.number for commit in evidence.commits if commit.number not in rows
+        commit.number for commit in evidence.commits if commit.number not in seen.rows
     )
+
+
+def _last_writer(evidence: Evidence) -> tuple[str, Facts]:
+    """Give who takes writes after all: where that was not one, who was left to."""
+    for herd in (evidence.finally_, evidence.whole):
+        found = writers(herd)
+        seen = herd[found[0]] if len(found) == 1 else None
+        if seen is not None:
+            return found[0], seen
+    return "nobody", Facts(in_recovery=True, timeline=0)
 
 
 def _hangs(evidence: Evidence) -> Iterator[str]:
@@ -75,12 +83,10 @@ def _one_in_the_end(evidence: Evidence) -> Iterator[str]:
 
 
 def _losses(evidence: Evidence) -> Iterator[str]:
-    if len(writers(evidence.finally_)) != 1:
-        return  # That is said already, and whose rows count is not clear.
     missing = lost(evidence)
     if not missing:
         return
-    (writer,) = writers(evidence.finally_)
+    writer, _ = _last_writer(evidence)
     words = (
         f"{len(missing)} of {len(evidence.commits)} acknowledged commits are not on "
         f"{writer} ({missing[0]} to {missing[-1]})"

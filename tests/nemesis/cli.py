@@ -19,7 +19,7 @@ from tests.nemesis import keeping
 from tests.nemesis.arena import Arena, arena
 from tests.nemesis.checker import NO_FAULT
 from tests.nemesis.faults import FAULTS
-from tests.nemesis.run import BY_HAND, Result, Run
+from tests.nemesis.run import BY_HAND, CARELESS, Result, Run
 from tests.nemesis.scenario import FAILOVER, SWITCHOVER, Scenario, draw
 
 EVIDENCE = Path("/var/tmp/elephaas-nemesis")
@@ -154,7 +154,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--actions",
         nargs="+",
-        choices=[SWITCHOVER, FAILOVER, BY_HAND],
+        choices=[SWITCHOVER, FAILOVER, BY_HAND, CARELESS],
         default=_known_actions(),
         metavar="ACTION",
     )

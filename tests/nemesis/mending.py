@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from lab import LabError
 from lab.clusters import program
 from tests.nemesis.asking import do
+from tests.nemesis.checker import GOOD
 from tests.nemesis.evidence import Herd
 from tests.nemesis.scene import Scene
 
@@ -31,52 +31,58 @@ def make_whole(scene: Scene, rightful: str) -> Mended:
         scene: the herd, with its hosts up and its network healed.
         rightful: who is to take writes.
     """
-    said: list[str] = []
-    if _by_product(scene, rightful, said):
-        return Mended("product", "; ".join(said), _equal(scene))
-    words = "; ".join(said)
-    by_lab(scene)
-    return Mended("lab", words, _equal(scene))
+    product = _Product(scene, rightful)
+    is_whole = product.mends()
+    if not is_whole:
+        by_lab(scene)
+    by = "product" if is_whole else "lab"
+    return Mended(by, "; ".join(product.said), _equal(scene))
 
 
-def _by_product(scene: Scene, rightful: str, said: list[str]) -> bool:
-    seen = scene.look_until(scene.all_follow, _FOLLOWS_SOON)
-    if scene.all_follow(seen):
-        return True
+class _Product:
+    """The product as a person uses it who wants the herd whole."""
 
-    def tell(action: str, host: str) -> bool:
-        state, words = do(scene, action, host)
-        said.append(f"{action} {host}: {state}, {words}")
-        return state in {"succeeded", "follow-ups"}
+    def __init__(self, scene: Scene, rightful: str) -> None:
+        self.said: list[str] = []
+        self._scene = scene
+        self._rightful = rightful
 
-    for host in scene.members:
-        tell("refresh", host)
-    found = scene.writers(seen)
-    if not found:
-        tell("start", rightful)
-        seen = scene.look_until(lambda now: bool(scene.writers(now)), 2.0)
-        found = scene.writers(seen)
-    if len(found) > 1:
-        for host in found:
-            if host != rightful:
-                tell("demote", host)
-        found = scene.writers(scene.look())
-    if len(found) != 1:
-        return False
-    for host in scene.members:
-        if host == found[0]:
-            continue
-        seen = scene.look()
-        if scene.all_follow(seen, [host]):
-            continue
-        if seen[host] is None and tell("start", host):
-            seen = scene.look_until(
-                lambda now, host=host: scene.all_follow(now, [host]),  # type: ignore[misc]
-                _FOLLOWS_SOON,
-            )
-        if not scene.all_follow(seen, [host]):
-            tell("rebuild", host)
-    return scene.all_follow(scene.look_until(scene.all_follow, _SOON))
+    def mends(self) -> bool:
+        """Make the herd whole; tell whether it is."""
+        scene = self._scene
+        if scene.all_follow(scene.look_until(scene.all_follow, _FOLLOWS_SOON)):
+            return True
+        for host in scene.members:
+            self._tell("refresh", host)
+        if self._rightful not in scene.writers(scene.look()):
+            self._tell("start", self._rightful)
+        others = [host for host in scene.members if host != self._rightful]
+        # Who has followers is not demoted before they follow somebody else.
+        others.sort(key=lambda host: host in scene.writers(scene.look()))
+        for host in others:
+            if not self._follows(host, 0.0):
+                self._bring_back(host)
+        return scene.all_follow(scene.look_until(scene.all_follow, _SOON))
+
+    def _bring_back(self, host: str) -> None:
+        scene = self._scene
+        if scene.is_prepared(host):
+            self._tell("start", host)
+            if self._follows(host, _FOLLOWS_SOON):
+                return
+        if not self._tell("rebuild", host):
+            self._tell("demote", host)
+
+    def _follows(self, host: str, seconds: float) -> bool:
+        def does(seen: Herd) -> bool:
+            return self._scene.follows(seen, host, self._rightful)
+
+        return does(self._scene.look_until(does, seconds))
+
+    def _tell(self, action: str, host: str) -> bool:
+        state, words = do(self._scene, action, host)
+        self.said.append(f"{action} {host}: {state}, {words}")
+        return state in GOOD
 
 
 def _equal(scene: Scene) -> Herd:
@@ -152,14 +158,3 @@ def _copy(scene: Scene, primary: str, host: str) -> None:
         follow,
     )
     scene.pg_ctl(host, "-w", *scene.start_words(), check=True)
-
-
-def await_hosts(scene: Scene, seconds: float = 20.0) -> None:
-    """Wait until every host that was booted is in the network again."""
-    deadline = time.monotonic() + seconds
-    for host in scene.members:
-        while time.monotonic() < deadline:
-            done = scene.lab.exec(host, ["true"], check=False)
-            if done.returncode == 0:
-                break
-            time.sleep(0.05)

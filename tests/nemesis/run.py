@@ -23,6 +23,9 @@ from tests.nemesis.scene import Scene
 from tests.nemesis.writer import Writer
 
 BY_HAND = "by-hand"
+CARELESS = "careless"
+"""A person's work, well done and not; what the nemesis itself is tried on."""
+
 _WARM = 12  # commits before anything begins
 _PLANNED_WITHIN = 30.0
 _ENDED_WITHIN = 60.0
@@ -131,7 +134,7 @@ class Run:
         moment = self.scenario.moment
         if moment.kind == "before":
             self._strike()
-        if self.scenario.action == BY_HAND:
+        if self._is_by_hand:
             self._act_by_hand()
             return
         if self._is_failover:
@@ -154,7 +157,8 @@ class Run:
         self._see_the_end(asked)
 
     def _act_by_hand(self) -> None:
-        moment, hand = self.scenario.moment, ByHand(self.scene)
+        moment = self.scenario.moment
+        hand = ByHand(self.scene, careless=self.scenario.action == CARELESS)
         hand.begin()
         if moment.kind not in {"before", "planned"} and hand.wait_for(moment, 30):
             self._strike()
@@ -176,6 +180,10 @@ class Run:
     def _typed(self, asked: Asked) -> Mapping[int, str]:
         row = asked.target()
         return {row.pk: self.scene.herd} if row and self._is_failover else {}
+
+    @property
+    def _is_by_hand(self) -> bool:
+        return self.scenario.action in {BY_HAND, CARELESS}
 
     @property
     def _is_failover(self) -> bool:
@@ -323,11 +331,12 @@ class Run:
         if len(writers) == 1:
             return writers[0]
         good = any(each.state in checker.GOOD for each in self._endings)
+        good = good or self._is_by_hand
         return self.scene.candidate if good else self.scene.old
 
     def _name(self) -> str | None:
         """Ask where the name leads; None where the product moves no names."""
-        if not self.scene.arena.moves_names or self.scenario.action == BY_HAND:
+        if not self.scene.arena.moves_names or self._is_by_hand:
             return None
         return self.scene.cname()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from herds.errors import ElephaasError
@@ -100,20 +100,32 @@ class Scene:
                 return seen
             time.sleep(0.05)
 
-    def all_follow(self, herd: Herd, hosts: Iterable[str] | None = None) -> bool:
+    def all_follow(self, herd: Herd) -> bool:
         """Tell whether there is one writer and the others stream from it."""
         found = self.writers(herd)
-        primary = herd[found[0]] if len(found) == 1 else None
-        if primary is None:
-            return False
-        others = [host for host in hosts or self.members if host != found[0]]
-        return all(
-            (seen := herd[host]) is not None
-            and seen.receiving
-            and seen.timeline == primary.timeline
-            and host in primary.followers
-            for host in others
+        others = [host for host in self.members if host not in found]
+        return len(found) == 1 and all(
+            self.follows(herd, host, found[0]) for host in others
         )
+
+    @staticmethod
+    def follows(herd: Herd, host: str, primary: str) -> bool:
+        """Tell whether a member streams from another one."""
+        seen, upstream = herd[host], herd[primary]
+        return (
+            seen is not None
+            and upstream is not None
+            and seen.receiving
+            and seen.timeline == upstream.timeline
+            and host in upstream.followers
+        )
+
+    def is_prepared(self, host: str) -> bool:
+        """Tell whether a member is stopped and would start as a standby."""
+        if self.facts(host) is not None:
+            return False
+        test = ["test", "-e", f"{self.spec.data_root}/standby.signal"]
+        return self.lab.exec(host, test, check=False).returncode == 0
 
     def cname(self) -> str:
         """Ask the authoritative server itself where the name leads; empty: nowhere."""

@@ -84,6 +84,11 @@ def herd(base: Ending = SUCCEEDED, /, **members: Facts | None) -> Evidence:
     return ending(base, herd={**base.herd, **members})
 
 
+FEWER: Mapping[str, Facts | None] = {
+    "old": standby(2, rows=ROWS - {9}),
+    "new": primary(2, "old", "sib", rows=ROWS - {9}),
+    "sib": standby(2, rows=ROWS - {9}),
+}
 PREPARED = replace(GOOD, old_primary="prepared")
 FAILOVER = replace(
     GOOD, action="failover", announced_loss=5000, touched=frozenset({"old"})
@@ -172,6 +177,17 @@ PLANTED = {
         ),
         "no commit lost",
         "said nothing of a loss",
+    ),
+    "a lost commit that one of two writers had": (
+        replace(
+            GOOD,
+            finally_={**SWITCHED, "old": primary(1)},
+            whole=FEWER,
+            cname=None,
+            excused=frozenset({"one writer in the end"}),
+        ),
+        "no commit lost",
+        "are not on new",
     ),
     "the name left behind": (
         replace(GOOD, cname="old"),

@@ -5,11 +5,10 @@ Nothing is done here: a plan is written, and the person is led to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.contrib import messages
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -18,15 +17,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
-from herds.errors import ElephaasError
 from herds.models import Instance
-from herds.operations import registry, requests
+from herds.operations import registry
 from herds.selectors.operations import operations_on
 from herds.services.actions import Action
 
+from .asking import plan_operation
 from .base import TypedAdmin
-from .operation_requests import requester_of
-from .operation_urls import operation_url
 
 M = TypeVar("M", bound=Model)
 
@@ -41,32 +38,6 @@ class OperateButton:
     label: str
     url: str
     title: str
-
-
-def plan_operation(
-    request: HttpRequest,
-    action: Action,
-    instance_ids: Iterable[int],
-    parameters: Mapping[str, Any] | None = None,
-) -> HttpResponseRedirect | None:
-    """Write a plan and lead to it; say why where that is refused.
-
-    An action that nobody has to confirm is begun at once. ``parameters`` are what was
-    asked for beside the instances.
-
-    Returns:
-        Where to go, or None after a refusal, which stands among the messages.
-    """
-    requester = requester_of(request)
-    try:
-        operation = requests.draft(action.name, instance_ids, requester, parameters)
-        if action.confirm:
-            return HttpResponseRedirect(operation_url(operation.pk, "confirm"))
-        requests.confirm(operation.pk, requester)
-    except ElephaasError as error:
-        messages.error(request, error.sentence())
-        return None
-    return HttpResponseRedirect(operation_url(operation.pk))
 
 
 def permitted_actions(request: HttpRequest, model: type[Model]) -> list[Action]:
@@ -134,7 +105,7 @@ class OperateMixin(TypedAdmin[M]):
         opts = self.model._meta
         return [
             OperateButton(
-                label=action.verb + ("…" if action.confirm else ""),
+                label=action.button_in(_menu(self)) + ("…" if action.confirm else ""),
                 url=reverse(
                     f"admin:{opts.app_label}_{opts.model_name}_operate",
                     args=[obj.pk, action.name],
@@ -179,10 +150,14 @@ class OperationActionsMixin(OperateMixin[M]):
         if self.actions is None or IS_POPUP_VAR in request.GET:
             return theirs
         ours = {
-            action.name: (_bulk(action), action.name, action.label)
+            action.name: (_bulk(action), action.name, action.label_in(_menu(self)))
             for action in permitted_actions(request, self.model)
         }
         return {**ours, **theirs}
+
+
+def _menu(model_admin: OperateMixin[Any]) -> str:
+    return model_admin.model._meta.model_name or ""
 
 
 def _bulk(

@@ -8,19 +8,22 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
+from herds.admin.actions import OperationActionsMixin
 from herds.admin.base import InventoryAdmin, ReadOnlyMixin
 from herds.admin.filters import EnvironmentFilter
-from herds.models import DisasterRecovery
+from herds.models import DisasterRecovery, Instance
 from herds.selectors import inventory
 
 
 @admin.register(DisasterRecovery)
 class DisasterRecoveryAdmin(
-    ReadOnlyMixin[DisasterRecovery], InventoryAdmin[DisasterRecovery]
+    ReadOnlyMixin[DisasterRecovery],
+    OperationActionsMixin[DisasterRecovery],
+    InventoryAdmin[DisasterRecovery],
 ):
-    """Pairs to look at; they come about by themselves."""
+    """Pairs to look at and to act on; they come about by themselves."""
 
-    list_display = ["herd_name", "container", "lag", "virtual_host"]
+    list_display = ["herd_name", "primary", "container", "lag", "virtual_host"]
     list_filter = [("herd__environment", EnvironmentFilter)]
     search_fields = ["herd__herd_name", "server__hostname", "vhost"]
     search_help_text = "Searches herds, DR containers and virtual hosts."
@@ -32,6 +35,11 @@ class DisasterRecoveryAdmin(
         "online."
     )
 
+    def instances_of(self, chosen: QuerySet[DisasterRecovery]) -> QuerySet[Instance]:
+        """Act on the replica that each pair lists."""
+        listed = chosen.order_by().values("instance")
+        return Instance.objects.filter(pk__in=listed)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[DisasterRecovery]:
         """Read pairs with all that a row shows."""
         return inventory.dr_pairs()
@@ -41,7 +49,7 @@ class DisasterRecoveryAdmin(
         """Show the herd with its environment beside it."""
         return facts.named_herd(pair.herd)
 
-    @admin.display(description="Primary")
+    @admin.display(description="Primary", ordering="master__server__hostname")
     def primary(self, pair: DisasterRecovery) -> SafeString:
         """Show the primary's host."""
         return badges.mono(pair.master.server.hostname)

@@ -34,6 +34,7 @@ class HerdAdmin(OperateMixin[Herd], InventoryAdmin[Herd]):
         "vhost",
         "db_port",
         "pgdata",
+        "use_slots",
     ]
     help_summary = (
         "Replicating groups of instances; port, data root and virtual host are the "

@@ -13,7 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
-from herds.admin.actions import OperationActionsMixin, plan_operation
+from herds.admin.actions import OperationActionsMixin
+from herds.admin.asking import plan_operation
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import (
     EnvironmentFilter,

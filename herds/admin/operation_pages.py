@@ -8,7 +8,9 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.http import (
+    Http404,
     HttpRequest,
+    HttpResponse,
     HttpResponseBase,
     HttpResponseRedirect,
     StreamingHttpResponse,
@@ -24,8 +26,10 @@ from herds.domain.states import (
     OperationState,
     TargetState,
 )
+from herds.errors import PreconditionFailed
 from herds.models import Operation, OperationStep, OperationTarget
 from herds.operations import reaper, registry
+from herds.operations.runbook import has_runbook, runbook_of
 from herds.selectors.operations import output_of
 from herds.services.actions import Action
 
@@ -62,6 +66,11 @@ class OperationPages(TypedAdmin[Operation]):
                 "<int:object_id>/live/",
                 polled(self.admin_site, self.live_view),
                 name="herds_operation_live",
+            ),
+            path(
+                "<int:object_id>/runbook/",
+                self.admin_site.admin_view(self.runbook_view),
+                name="herds_operation_runbook",
             ),
             path(
                 "<int:object_id>/targets/<int:target_id>/",
@@ -119,6 +128,7 @@ class OperationPages(TypedAdmin[Operation]):
                 "progress": progress,
                 "rows": rows,
                 "state": state,
+                "has_runbook": has_runbook(operation),
                 "poll_url": _poll_url(operation, state, progress.seen, rows.seen),
                 "tab_title": _tab_title(operation),
             },
@@ -175,6 +185,24 @@ class OperationPages(TypedAdmin[Operation]):
         )
         patch_vary_headers(response, ["HX-Request"])
         return response
+
+    def runbook_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Send the plan as a shell script, for people to read and to keep.
+
+        Raises:
+            Http404: the plan has no commands.
+        """
+        operation = self.viewed_operation(request, object_id)
+        try:
+            script = runbook_of(operation)
+        except PreconditionFailed as error:
+            raise Http404(error.sentence()) from error
+        name = f"operation-{object_id}-runbook.sh"
+        return HttpResponse(
+            script,
+            content_type="text/plain; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
 
     def output_view(
         self, request: HttpRequest, object_id: int, target_id: int, step_id: UUID

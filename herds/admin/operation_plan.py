@@ -11,15 +11,20 @@ from typing import Any, cast
 from django import forms
 from django.contrib.admin.helpers import AdminForm
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.domain.plan import Verdict
 from herds.domain.states import TargetState
+from herds.domain.way import Part, way_of
 from herds.models import Operation, OperationTarget
 
+from . import badges
 from . import operation_words as words
+from .badges import Health
 
 _CHOICE = re.compile(r"\d{1,19}\.[a-z_]{1,60}")
+_DEMANDS = ("acknowledged_", "typed_")
 
 UNFOLDED_TARGETS = 100
 """Up to so many targets all herds are unfolded; beyond, each is one line."""
@@ -41,6 +46,47 @@ class CheckRow:
     def mark(self) -> SafeString:
         """Mark the verdict with icon, word and colour."""
         return words.verdict_mark(self.verdict)
+
+
+_WORST_FIRST = (Verdict.STOP, Verdict.WARN, Verdict.OK)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Checks under one another, folded while all of them are fine."""
+
+    made: list[CheckRow]
+
+    @property
+    def rows(self) -> list[CheckRow]:
+        """Every check, those that need attention first."""
+        return sorted(self.made, key=lambda check: _WORST_FIRST.index(check.verdict))
+
+    @property
+    def number(self) -> int:
+        """How many checks were made."""
+        return len(self.made)
+
+    @property
+    def attention(self) -> int:
+        """How many checks are not fine."""
+        return sum(check.verdict is not Verdict.OK for check in self.made)
+
+    @property
+    def mark(self) -> SafeString:
+        """Sum them up: icon, number and colour."""
+        if any(check.verdict is Verdict.STOP for check in self.made):
+            return badges.state(Health.FAILED, self._attention_words)
+        if self.attention:
+            return badges.state(Health.ATTENTION, self._attention_words)
+        fine = "check is fine" if self.number == 1 else "checks are fine"
+        return badges.state(Health.FINE, f"{self.number} {fine}")
+
+    @property
+    def _attention_words(self) -> str:
+        need = "needs" if self.attention == 1 else "need"
+        noun = "check" if self.number == 1 else "checks"
+        return f"{self.attention} of {self.number} {noun} {need} attention"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +123,11 @@ class TargetRow:
     will: str
     steps: list[str]
     refusal: str
-    checks: list[CheckRow]
+    checks: Checks
     choices: list[ChoiceRow]
+    typed: str
+    afterwards: str
+    way: tuple[Part, ...]
 
     @property
     def order(self) -> int:
@@ -96,22 +145,9 @@ class HerdPlan:
     rows: list[TargetRow] = field(default_factory=list)
 
     @property
-    def checks(self) -> list[CheckRow]:
-        """Every check of the herd, those that need attention first."""
-        rows = [check for row in self.rows for check in row.checks]
-        return sorted(rows, key=lambda check: check.verdict is Verdict.OK)
-
-    @property
-    def attention(self) -> int:
-        """How many checks are not fine."""
-        return sum(
-            check.verdict is not Verdict.OK for row in self.rows for check in row.checks
-        )
-
-    @property
-    def number_of_checks(self) -> int:
-        """How many checks were made."""
-        return sum(len(row.checks) for row in self.rows)
+    def checks(self) -> Checks:
+        """Every check of the herd."""
+        return Checks([check for row in self.rows for check in row.checks.made])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +177,11 @@ class Plan:
     def going(self) -> int:
         """How many containers will be touched."""
         return sum(len(herd.rows) for herd in self.herds)
+
+    @property
+    def names(self) -> list[TargetRow]:
+        """The targets that go only once a name was typed."""
+        return [row for herd in self.herds for row in herd.rows if row.typed]
 
     @property
     def is_folded(self) -> bool:
@@ -186,10 +227,13 @@ def _target_row(target: OperationTarget, chosen: Mapping[str, str]) -> TargetRow
         will=plan.get("will", ""),
         steps=plan.get("steps", []),
         refusal=_refusal(target),
-        checks=[_check_row(target, check) for check in plan.get("checks", [])],
+        checks=Checks([_check_row(target, check) for check in plan.get("checks", [])]),
         choices=[
             _choice_row(target, choice, chosen) for choice in plan.get("choices", [])
         ],
+        typed=plan.get("typed", ""),
+        afterwards=plan.get("afterwards", ""),
+        way=way_of(plan),
     )
 
 
@@ -259,14 +303,50 @@ def _by_herd(rows: Iterable[TargetRow]) -> list[HerdPlan]:
 def _warnings(rows: Iterable[TargetRow]) -> list[Warned]:
     hosts: dict[str, list[str]] = {}
     for row in rows:
-        for check in row.checks:
+        for check in row.checks.made:
             if check.verdict is Verdict.WARN:
                 hosts.setdefault(check.name, []).append(check.hostname)
     return [Warned(name=name, hostnames=names) for name, names in hosts.items()]
 
 
+class TypedNameField(forms.CharField):
+    """A name that is typed to confirm what cannot be undone."""
+
+    def __init__(self, row: TargetRow) -> None:
+        target = row.target
+        self.name = row.typed
+        super().__init__(
+            label=format_html("Type {} to confirm", badges.mono(self.name)),
+            help_text=format_html(
+                "{} {} {}",
+                badges.environment(target.environment_name),
+                badges.mono(target.hostname),
+                row.will,
+            ),
+            error_messages={
+                "required": f"Type {self.name} to go on, or cancel.",
+                "differs": f"This is not {self.name}. Type it as it is written here.",
+            },
+            widget=forms.TextInput(
+                attrs={"autocomplete": "off", "autocapitalize": "none",
+                       "spellcheck": "false"}
+            ),
+        )  # fmt: skip
+
+    def clean(self, value: Any) -> str:
+        """Take the name alone, as it is written.
+
+        Raises:
+            ValidationError: nothing was typed, or something else.
+        """
+        typed = str(super().clean(value))
+        if typed != self.name:
+            raise forms.ValidationError(self.error_messages["differs"], "differs")
+        return typed
+
+
 class ConfirmForm(forms.Form):
-    """The yes: a reason, what was acknowledged, and how a failure is taken."""
+    """The yes: a reason, what was acknowledged and typed, how a failure is taken."""
 
     reason = forms.CharField(
         required=False,
@@ -283,17 +363,34 @@ class ConfirmForm(forms.Form):
         "Otherwise a failing target stops no other.",
     )
 
-    def __init__(self, *args: Any, warnings: Iterable[Warned], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        warnings: Iterable[Warned],
+        names: Iterable[TargetRow] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         for number, warned in enumerate(warnings):
             self.fields[f"acknowledged_{number}"] = forms.BooleanField(
                 label=warned.words,
                 error_messages={"required": "Tick this to go on, or cancel."},
             )
+        for row in names:
+            self.fields[f"typed_{row.target.pk}"] = TypedNameField(row)
+
+    @property
+    def typed(self) -> dict[int, str]:
+        """What was typed, by the number of the target it is for."""
+        return {
+            int(name.removeprefix("typed_")): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith("typed_")
+        }
 
     def as_fieldsets(self) -> AdminForm:
-        """Draw the form as the admin draws its own, the boxes to tick first."""
-        boxes = [name for name in self.fields if name.startswith("acknowledged_")]
+        """Draw the form as the admin draws its own, what has to be said first."""
+        boxes = [name for name in self.fields if name.startswith(_DEMANDS)]
         others = [name for name in self.fields if name not in boxes]
         fieldsets: list[tuple[str | None, dict[str, list[str]]]] = []
         if boxes:

@@ -20,6 +20,7 @@ from herds.selectors.operations import (
 )
 
 from . import operation_words as words
+from .operation_follow_ups import FollowUpRow, follow_ups_of
 
 PAGE_SIZE = 100
 """Rows on a page of targets."""
@@ -117,6 +118,11 @@ class Row:
         if self.target.state == TargetState.QUEUED:
             return "" if self.holder else "Waits for its turn."
         return self.target.outcome
+
+    @property
+    def follow_ups(self) -> list[FollowUpRow]:
+        """What is left to do."""
+        return follow_ups_of(self.target)
 
     @property
     def seen(self) -> str:

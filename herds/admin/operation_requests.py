@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.http import (
+    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
     HttpResponseRedirect,
 )
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -22,21 +22,18 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from herds.domain.states import OperationState
 from herds.errors import ElephaasError
-from herds.models import Operation
+from herds.models import Instance, Operation, OperationTarget
 from herds.operations import requests
+from herds.operations.runbook import has_runbook
 
 from . import operation_words as words
+from .asking import plan_operation, requester_of
+from .operation_follow_ups import follow_ups_of
 from .operation_pages import UNANSWERED, OperationPages, known_action, may_act
 from .operation_plan import ConfirmForm, Plan, choices_in, plan_of
 from .operation_urls import is_fragment, operation_url, polled
 
 Ask = Callable[[int, requests.Requester], Operation]
-
-
-def requester_of(request: HttpRequest) -> requests.Requester:
-    """Tell the engine who asks; the admin lets nobody in who is not logged in."""
-    user = cast(User, request.user)
-    return requests.Requester(user=user, name=user.get_username(), source="admin")
 
 
 class OperationRequests(OperationPages):
@@ -60,6 +57,11 @@ class OperationRequests(OperationPages):
                 "<int:object_id>/herds/<str:herd_key>/",
                 polled(self.admin_site, self.herd_plan_view),
                 name="herds_operation_herd",
+            ),
+            path(
+                "<int:object_id>/targets/<int:target_id>/follow-ups/<int:number>/",
+                self.admin_site.admin_view(require_POST(self.follow_up_view)),
+                name="herds_operation_follow_up",
             ),
             *(
                 path(
@@ -88,7 +90,7 @@ class OperationRequests(OperationPages):
             return HttpResponseRedirect(operation_url(operation.pk))
         plan = plan_of(operation, chosen=choices_in(request.POST))
         answer = request.POST if request.method == "POST" else None
-        form = ConfirmForm(answer, warnings=plan.warnings)
+        form = ConfirmForm(answer, warnings=plan.warnings, names=plan.names)
         if form.is_valid():
             try:
                 return self._confirm(request, operation, form)
@@ -107,6 +109,7 @@ class OperationRequests(OperationPages):
             stop_at_first_failure=form.cleaned_data["stop_at_first_failure"],
             acknowledged=True,  # the form is valid only with every box ticked
             choices=choices_in(request.POST),
+            typed=form.typed,
         )
         messages.success(
             request,
@@ -132,7 +135,10 @@ class OperationRequests(OperationPages):
                 "action": action,
                 "plan": plan,
                 "form": form,
+                "noun": noun,
+                "has_runbook": has_runbook(operation),
                 "is_expired": _is_expired(operation),
+                "expires_in": _expires_in(operation),
                 "is_planning": _is_planning(operation),
                 "may_act": may_act(request, operation),
                 "may_choose": _may_answer(request, operation),
@@ -192,6 +198,29 @@ class OperationRequests(OperationPages):
         operation = self.viewed_operation(request, object_id)
         return self._ask(request, operation, requests.resume, "change")
 
+    def follow_up_view(
+        self, request: HttpRequest, object_id: int, target_id: int, number: int
+    ) -> HttpResponseBase:
+        """Plan something that a target has left to do.
+
+        Raises:
+            Http404: there is no such target, or it has nothing like it left to do.
+        """
+        operation = self.viewed_operation(request, object_id)
+        target = get_object_or_404(OperationTarget, pk=target_id, operation=operation)
+        chosen = {row.number: row for row in follow_ups_of(target)}.get(number)
+        if chosen is None or chosen.action is None:
+            raise Http404
+        back = HttpResponseRedirect(operation_url(operation.pk))
+        if not Instance.objects.filter(pk=chosen.instance_id).exists():
+            messages.error(
+                request,
+                "What this is about is no longer in the inventory; nothing was "
+                f"planned: {chosen.words}",
+            )
+            return back
+        return plan_operation(request, chosen.action, [chosen.instance_id]) or back
+
     def _ask(
         self, request: HttpRequest, operation: Operation, ask: Ask, leads_to: str
     ) -> HttpResponseRedirect:
@@ -209,6 +238,13 @@ def _is_expired(operation: Operation) -> bool:
         operation.state == OperationState.EXPIRED
         or operation.expires_at < timezone.now()
     )
+
+
+def _expires_in(operation: Operation) -> float | None:
+    """Count the seconds left to say yes; None where there is nothing to say yes to."""
+    if operation.state != OperationState.PLANNED or _is_expired(operation):
+        return None
+    return (operation.expires_at - timezone.now()).total_seconds()
 
 
 def _is_planning(operation: Operation) -> bool:

@@ -9,11 +9,13 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from herds.domain.states import ACTIVE_TARGETS, StepState, TargetState
+from herds.domain.way import edge_of
 from herds.models import OperationTarget
 from herds.selectors.operations import Output, StepRecord, steps_of
 
 from . import badges
 from . import operation_words as words
+from .operation_follow_ups import FollowUpRow, follow_ups_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class StepRow:
 
     record: StepRecord
     is_new_attempt: bool
+    is_edge: bool  # from here on there is no way back
 
     @property
     def mark(self) -> SafeString:
@@ -92,6 +95,11 @@ class TargetSteps:
         return words.target_elapsed(self.target)
 
     @property
+    def follow_ups(self) -> list[FollowUpRow]:
+        """What is left to do."""
+        return follow_ups_of(self.target)
+
+    @property
     def line(self) -> str:
         """Say the step it is in, or how it ended."""
         if self.target.state in {TargetState.RUNNING, TargetState.CANCELLING}:
@@ -108,10 +116,12 @@ def target_steps(target: OperationTarget, *, drawn: int = 0) -> TargetSteps:
     """
     rows = []
     attempt = None
+    edge = edge_of(target.plan)
     for record in steps_of(target.pk):
         begins = attempt is not None and record.step.attempt != attempt
         attempt = record.step.attempt
-        rows.append(StepRow(record=record, is_new_attempt=begins))
+        is_edge = bool(edge) and record.step.words == edge
+        rows.append(StepRow(record=record, is_new_attempt=begins, is_edge=is_edge))
     done = _first_unfinished(rows)
     return TargetSteps(
         target=target, ended=rows[drawn:done], unfinished=rows[done:], done=done

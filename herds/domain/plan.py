@@ -91,6 +91,7 @@ class PlannedTarget:
     no_return: int | None = None  # how many of the steps can be undone, where not all
     afterwards: str = ""  # what will be true, where it differs from target to target
     typed: str = ""  # what the person has to type before this target goes
+    runbook: tuple[str, ...] = ()  # the same by hand: lines of shell, quoted already
     facts: Mapping[str, Any] = field(default_factory=dict)  # compared when it is run
 
     def as_json(self) -> dict[str, Any]:
@@ -105,5 +106,6 @@ class PlannedTarget:
             "no_return": self.no_return,
             "afterwards": self.afterwards,
             "typed": self.typed,
+            "runbook": list(self.runbook),
             "facts": dict(self.facts),
         }

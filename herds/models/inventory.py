@@ -125,6 +125,15 @@ class Herd(Stamped):
         validators=[v.dns_name],
         help_text="The DNS name that always points at the primary.",
     )
+    use_slots = models.BooleanField(
+        "Replication Slots",
+        default=False,
+        db_default=False,
+        help_text=(
+            "Standbys stream through a slot of their own, which keeps WAL for them "
+            "while they are away. Each takes it up or leaves it when it is rebuilt."
+        ),
+    )
 
     class Meta:
         db_table = "ele_herd"
@@ -317,6 +326,8 @@ class Instance(Stamped):
             ("promote_instance", "Can promote replicas"),
             ("demote_instance", "Can demote primaries"),
             ("rebuild_instance", "Can rebuild replicas"),
+            ("switchover_instance", "Can switch herds over to a replica"),
+            ("failover_instance", "Can fail herds over to a replica"),
         ]
 
     def __str__(self) -> str:

@@ -146,12 +146,18 @@ class _NoSteps:
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         return None
 
+    def began(self, name: str) -> bool:
+        return False
+
     def must_finish(self) -> None:
         """Nothing runs."""
 
 
 class _NoStep:
     def acted(self, acted: Acted) -> None:
+        """Nothing is kept."""
+
+    def ran(self, command: str, status: int | None, output: str) -> None:
         """Nothing is kept."""
 
     def lost(self, unclear: ElephaasError) -> None:
@@ -166,6 +172,9 @@ class _NoStep:
     def progress(
         self, words: str, *, done: int = 0, total: int = 0, rate: float = 0.0
     ) -> None:
+        """Nothing is kept."""
+
+    def measured(self, **figures: str | float) -> None:
         """Nothing is kept."""
 
     def skip(self, message: str) -> None:

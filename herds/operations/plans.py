@@ -127,6 +127,7 @@ def refuse_untyped(
         target
         for target in targets
         if (word := target.plan.get("typed", ""))
+        and target.instance_id is not None  # what is gone is refused in any case
         and typed.get(target.pk, "").strip() != word
     ]
     if missing:

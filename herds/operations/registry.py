@@ -13,11 +13,13 @@ from herds.services.reload import RELOAD
 from herds.services.restart import RESTART
 from herds.services.start import START
 from herds.services.stop import STOP
+from herds.services.switchover import SWITCHOVER
 
 _ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
+        SWITCHOVER,
         REGISTER,
     )
 }

@@ -315,6 +315,7 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> Outcome:
             ),
             clock=crew.clock,
             record=record,
+            record_member=run.sightings.__setitem__,
             plan=row.plan,
             parameters=run.operation.parameters,
             cancelled=run.cancelled,

@@ -108,8 +108,11 @@ class Cluster:
             raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
         return read_observation(fields, self._clock.now())
 
-    def probe(self) -> Probe:
+    def probe(self, *, sizes: bool = True) -> Probe:
         """Tell everything about the cluster, in one round trip.
+
+        Args:
+            sizes: whether the sizes of its directories are told, which takes a while.
 
         Raises:
             HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused,
@@ -117,7 +120,8 @@ class Cluster:
         """
         mark = new_mark()
         words = f"probe of {self.ref.data_directory}"
-        done = self._run(probe_argv(self.ref, mark), words, PROBE_TIMEOUT)
+        argv = probe_argv(self.ref, mark, sizes=sizes)
+        done = self._run(argv, words, PROBE_TIMEOUT)
         fields = split_probe(done.stdout, mark)
         if not fields:
             raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
@@ -243,10 +247,19 @@ class Cluster:
             raise OutcomeUnknown(self.host, name, "the cluster's version changes")
         return acted
 
-    def _try(self, name: str, *, need_running: bool) -> Acted | None:
+    def command_line(self, name: str) -> str:
+        """Fill one of the ``COMMANDS`` for this cluster, as text for ``sh -c``.
+
+        Raises:
+            TemplateProblem: the template asks for something that is not known.
+            ElephaasError: its version had to be looked at, and could not be.
+        """
         if not self.ref.version:
             self.ref = replace(self.ref, version=self.look().version)
-        command = self._templates.render(name, self.ref)
+        return self._templates.render(name, self.ref)
+
+    def _try(self, name: str, *, need_running: bool) -> Acted | None:
+        command = self.command_line(name)
         mark = new_mark()
         argv = look_argv(
             self.ref,

@@ -19,12 +19,13 @@ from .look import read_observation, script, sql
 Fields = Mapping[str, Sequence[str]]
 
 
-def probe_argv(cluster: ClusterRef, mark: str) -> list[str]:
+def probe_argv(cluster: ClusterRef, mark: str, *, sizes: bool = True) -> list[str]:
     """Write the command line of a probe.
 
     Args:
         cluster: where to look.
         mark: the line that will begin what is seen, from ``look.new_mark``.
+        sizes: whether the sizes of directories are told, which takes a while.
     """
     return [
         "sh",
@@ -35,6 +36,7 @@ def probe_argv(cluster: ClusterRef, mark: str) -> list[str]:
         str(cluster.port),
         mark,
         sql("probe.sql"),
+        "sizes" if sizes else "",
     ]
 
 

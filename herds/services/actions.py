@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from herds.domain.outcome import Outcome
@@ -51,6 +51,8 @@ class Action:
             is begun by the pages that it belongs to.
         narrow: of what was chosen, gives the one instance of each herd that a plan for
             the herd is about; None where every chosen instance is a target.
+        labels: how menus name it whose objects are something else than its targets,
+            by the name of the menu's model.
     """
 
     name: str
@@ -66,13 +68,17 @@ class Action:
     confirm: bool = True
     menus: Collection[str] = MENUS
     narrow: Narrower | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def noun(self) -> str:
         """Name what a target of it is."""
         return "instance" if self.narrow is None else "herd"
 
-    @property
-    def label(self) -> str:
-        """Name the action in a menu of bulk actions."""
-        return f"{self.verb} selected {self.noun}s"
+    def label_in(self, menu: str) -> str:
+        """Name the action among the bulk actions of a menu."""
+        return self.labels.get(menu, f"{self.verb} selected {self.noun}s")
+
+    def button_in(self, menu: str) -> str:
+        """Name the action on the page of one object of a menu."""
+        return self.labels.get(menu, self.verb)

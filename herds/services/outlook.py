@@ -23,9 +23,6 @@ from .ends import (
 )
 from .target import Member, Target
 
-ASSUMED_RATE = 50e6
-"""Bytes a second that an estimate takes for granted where nothing was measured."""
-
 
 class Method(StrEnum):
     """The rungs of the ladder, from the one that brings least to the whole copy."""
@@ -49,11 +46,6 @@ class Rung:
     size: int | None = None
     at_most: bool = False
     why_not: str = ""
-
-    @property
-    def seconds(self) -> float | None:
-        """How long the bytes take at the assumed rate."""
-        return None if self.size is None else self.size / ASSUMED_RATE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from .ends import has_cluster, upstream_of
 from .lifecycle import bring_down, bring_up
 from .outlook import Method, Outlook, look_at_both
 from .rungs import Climb, bring_data, write_settings
+from .slots import settle_slots, slot_on
 from .steps import Step
 from .target import Member, Target
 
@@ -62,6 +63,7 @@ def rejoin(
             bandwidth=bandwidth,
             held=held,
         )
+        held.enter_context(slot_on(target, upstream, lambda: climb.is_told))
         if chosen is Method.FOLLOW and _follows_while_running(climb):
             return _stream(climb, chosen, 0)
         try:
@@ -186,6 +188,7 @@ def _stream(climb: Climb, method: Method, received: int) -> str:
         files.clear_incomplete(target.cluster.shell, climb.directory)
         step.note(f"It is {seen.words()}.")
         step.saw(_record_upstream(target, upstream))
+    settle_slots(target, upstream, climb.outlook.mine, climb.outlook.theirs)
     came = f"; {received:,} bytes came" if received else ""
     return (
         f"{target.host} streams from {upstream.host} on timeline {seen.timeline} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from herds.domain.clock import Clock, watch
@@ -18,6 +18,7 @@ from herds.errors import (
 )
 from herds.postgres.cluster import Acted, Cluster
 from herds.postgres.commands import TemplateProblem
+from herds.postgres.replication import application_name
 
 from .steps import Step, Steps
 
@@ -35,6 +36,12 @@ class Member:
         """The host's name."""
         return self.cluster.host
 
+    @property
+    def name(self) -> str:
+        """What its upstream calls it."""
+        ref = self.cluster.ref
+        return application_name(ref.base_name, ref.hostname)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -50,6 +57,7 @@ class Target:
         steps: where the story is told.
         clock: where time comes from.
         record: keeps an observation in the inventory.
+        record_member: keeps one of another member, by its number.
         patience: seconds to wait for a state after a command came back.
     """
 
@@ -63,6 +71,7 @@ class Target:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
+    record_member: Callable[[int, Observation], None] = lambda number, seen: None
 
     @property
     def host(self) -> str:
@@ -81,6 +90,17 @@ class Target:
         raise PreconditionFailed(
             f"Instance {instance_id} is no member of the herd any more.",
             hint="Plan again.",
+        )
+
+    def at(self, member: Member) -> Target:
+        """Give another member as the target of the same work, steps and all."""
+        if member.instance_id == self.instance_id:
+            return self
+        return replace(
+            self,
+            instance_id=member.instance_id,
+            cluster=member.cluster,
+            record=lambda seen: self.record_member(member.instance_id, seen),
         )
 
     def chosen(self, name: str) -> str:

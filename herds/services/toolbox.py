@@ -120,4 +120,5 @@ def cluster_ref(instance: Instance) -> ClusterRef:
         vhost=herd.vhost,
         environment=herd.environment.env_name if herd.environment else "",
         version=instance.version,
+        use_slots=herd.use_slots,
     )

@@ -48,6 +48,18 @@ def breakable(text: str) -> SafeString:
     return badges.breakable(text)
 
 
+@register.filter(name="exact")
+def exact(moment: datetime) -> str:
+    """Write a moment in full."""
+    return badges.exact(moment)
+
+
+@register.filter(name="duration_in_words")
+def duration_in_words(seconds: float) -> str:
+    """Write a length of time in its largest telling unit."""
+    return badges.duration_in_words(seconds)
+
+
 @register.filter(name="bytesize")
 def bytesize(octets: int) -> str:
     """Write a number of bytes for people."""

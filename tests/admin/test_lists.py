@@ -68,7 +68,10 @@ def headings(client: Client, model: str) -> list[str]:
                 *("Primary?", "Online?", "MB Lag"),
             ],
         ),
-        ("disasterrecovery", ["Herd", "DR Container", "MB Lag", "Virtual Host"]),
+        (
+            "disasterrecovery",
+            ["Herd", "Primary", "DR Container", "MB Lag", "Virtual Host"],
+        ),
     ],
 )
 def test_lists_have_the_columns_of_the_contract(
@@ -130,9 +133,9 @@ def test_a_dr_pair_is_the_primary_with_its_best_standby(administrator: Client) -
 
     pair = rows(visit(administrator, LISTS["disasterrecovery"]))[0]
 
-    assert pair[:2] == ["trade prod", "ele03"]
-    assert pair[2].startswith("1.0 MB behind, ")
-    assert pair[3] == "trade.lab.test"
+    assert pair[:3] == ["trade prod", "ele01", "ele03"]
+    assert pair[3].startswith("1.0 MB behind, ")
+    assert pair[4] == "trade.lab.test"
 
 
 # Filters and searches -----------------------------------------------------------
@@ -266,7 +269,7 @@ def test_herds_servers_and_pairs_are_filtered_by_environment(
 
     assert column(herds, 0) == ["trade dev"]
     assert column(homeless, 0) == ["found-by-an-agent"]
-    assert column(pairs, 1) == ["ele22"]
+    assert column(pairs, 2) == ["ele22"]
 
 
 @pytest.mark.parametrize("query", ["q=quote", "q=ele03", "q=quote.prod.example.com"])

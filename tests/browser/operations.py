@@ -23,13 +23,14 @@ def main() -> None:
     options = parser.parse_args()
 
     from lab.private_server import PrivateServer
+    from tests.browser import crossings
 
     directory = Path(tempfile.mkdtemp(prefix="elephaas-site-"))
     server = PrivateServer(directory, durable=False, dies_with_parent=True)
     try:
         server.start()
         set_up(server.directory, server.port, server.superuser)
-        for name, operation_id in fill().items():
+        for name, operation_id in (fill() | crossings.fill()).items():
             print(f"{name}=/admin/herds/operation/{operation_id}/", flush=True)
         serve(options.port)
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 from herds.domain.divergence import Remedy
 from herds.errors import NotObserved, PreconditionFailed
-from herds.postgres import replication, wal
+from herds.postgres import replication, slots, wal
 from herds.postgres.cluster import Cluster
 from herds.postgres.streaming import await_streaming
 from lab import HerdSpec, Layout
@@ -88,8 +88,8 @@ def test_a_running_standby_is_redirected_without_a_restart(
     replicas: Replicas, primary: Cluster, standby: Cluster
 ) -> None:
     before = standby.look().pid
-    replication.create_slot(primary, "trade_ele02")
-    replication.create_slot(primary, "trade_ele02")
+    assert slots.create_slots(primary, ["trade_ele02"]) == ("trade_ele02",)
+    assert slots.create_slots(primary, ["trade_ele02"]) == ()
 
     upstream = replicas.upstream(
         "trade", "ele02", name="ele01.lab.test", slot="trade_ele02"
@@ -102,7 +102,7 @@ def test_a_running_standby_is_redirected_without_a_restart(
         lambda: [slot.is_active for slot in primary.probe().slots] == [True],
         "the standby uses its slot",
     )
-    assert not replication.drop_slot(primary, "trade_ele02"), "it is in use"
+    assert slots.drop_slots(primary, ["trade_ele02"]) == (), "it is in use"
     receiver = standby.probe().receiver
     assert receiver is not None
     assert (receiver.host, receiver.slot) == ("ele01.lab.test", "trade_ele02")
@@ -110,7 +110,7 @@ def test_a_running_standby_is_redirected_without_a_restart(
     replication.follow(standby, replicas.upstream("trade", "ele02"))
     assert streams(standby, primary)
     eventually(
-        lambda: replication.drop_slot(primary, "trade_ele02"), "the slot is dropped"
+        lambda: slots.drop_slots(primary, ["trade_ele02"]), "the slot is dropped"
     )
     assert primary.probe().slots == ()
 

@@ -192,8 +192,11 @@ def _ends(evidence: Evidence) -> Iterator[str]:
     last = evidence.endings[-1]
     if last.state not in GOOD | UNCHANGED:
         yield f"after the heal it ends as {last.state!r}: {last.outcome}"
-    if evidence.fault == NO_FAULT and evidence.endings[0].state != "succeeded":
-        first = evidence.endings[0]
+    first = evidence.endings[0]
+    # An emergency copy is left stopped on purpose, and stays to be brought back.
+    left = {evidence.old} if evidence.old_primary == "prepared" else set()
+    is_clean = first.state in GOOD and first.unfinished <= left
+    if evidence.fault == NO_FAULT and not is_clean:
         yield f"nothing was done to it, and it ends as {first.state!r}: {first.outcome}"
 
 

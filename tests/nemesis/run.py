@@ -268,6 +268,9 @@ class Run:
             except ElephaasError as refused:
                 self._hung.append(f"it cannot go on: {refused.sentence()}")
                 break
+        writers = self.scene.writers(self.scene.look())
+        if len(writers) == 1 and not self.scene.arena.moves_names:
+            self.scene.lead(writers[0])
         if self._endings and self._endings[-1].state == "follow-ups":
             self._follow_up()
 

@@ -105,6 +105,18 @@ BLAMELESS = {
     "a sibling out of reach": ending(
         herd={**SWITCHED, "sib": None}, reachable=MEMBERS - {"sib"}
     ),
+    "the emergency copy left to a follow-up": replace(
+        PREPARED,
+        fault="none",
+        endings=(
+            replace(
+                SUCCEEDED,
+                state="follow-ups",
+                herd={**SWITCHED, "old": None},
+                unfinished=frozenset({"old"}),
+            ),
+        ),
+    ),
     "a sibling left to a follow-up": ending(
         state="follow-ups",
         herd={**SWITCHED, "sib": None},
@@ -269,6 +281,13 @@ PLANTED = {
         "it ends as 'failed': It broke.",
     ),
     "left interrupted": (ending(state="interrupted"), "a good end", "interrupted"),
+    "nothing done to it, and a sibling left to a follow-up": (
+        replace(
+            ending(state="follow-ups", unfinished=frozenset({"sib"})), fault="none"
+        ),
+        "a good end",
+        "it ends as 'follow-ups'",
+    ),
     "nothing done to it, and rolled back": (
         replace(BACK, fault="none"),
         "a good end",

@@ -1,10 +1,11 @@
-"""Shows a plan and an operation on a terminal, in a pipe, or as JSON."""
+"""Shows an operation on a terminal, in a pipe, or as JSON."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from herds.domain.states import (
     OperationState,
     TargetState,
 )
-from herds.models import Operation, OperationTarget
+from herds.models import Instance, Operation, OperationTarget
 
 _LOOK = 0.2  # seconds between looks at a running operation
 _LOOKS_FOR_LOSSES = 25  # looks until lost workers are looked for
@@ -29,7 +30,10 @@ _SIGNS = {
     TargetState.CANCELLING: "◐",
     TargetState.SUCCEEDED: "✔",
     TargetState.FOLLOW_UPS: "▲",
-    TargetState.INTERRUPTED: "▲",
+    TargetState.ROLLED_BACK: "▲",
+    TargetState.REFUSED: "▲",
+    TargetState.INTERRUPTED: "?",
+    TargetState.CANCELLED: "·",
 }
 
 
@@ -64,6 +68,13 @@ def _target(target: OperationTarget) -> dict[str, Any]:
         "outcome": target.outcome,
         "now": target.plan.get("now", ""),
         "will": target.plan.get("will", ""),
+        "steps": target.plan.get("steps", []),
+        "no_return": target.plan.get("no_return"),
+        "checks": target.plan.get("checks", []),
+        "afterwards": target.plan.get("afterwards", ""),
+        "typed": target.plan.get("typed", ""),
+        "runbook": target.plan.get("runbook", []),
+        "follow_ups": target.follow_ups,
         "started_at": _moment(target.started_at),
         "finished_at": _moment(target.finished_at),
     }
@@ -73,69 +84,28 @@ def _moment(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def print_plan(operation: Operation, out: OutputWrapper) -> None:
-    """Print the plan as a table: what will happen to which container, in order."""
-    targets = list(operation.targets.all())
-    out.write(f"{operation.headline}\n\n")
-    rows = [("ENVIRONMENT", "HERD", "CONTAINER", "NOW", "WILL")]
-    rows += [
-        (
-            target.environment_name or "-",
-            target.herd_name,
-            target.hostname,
-            target.plan["now"],
-            f"cannot go: {target.outcome}"
-            if target.state == TargetState.REFUSED
-            else target.plan["will"],
-        )
-        for target in sorted(
-            targets, key=lambda each: (each.herd_key, each.wave, each.position)
-        )
-    ]
-    _print_table(rows, out)
-    warnings = [
-        f"{target.herd_name}: {check['observed']}; {check['threshold']}"
-        for target in targets
-        for check in target.plan["checks"]
-        if check["verdict"] != "ok"
-    ]
-    if warnings:
-        out.write("\n" + "".join(f"▲ {warning}\n" for warning in warnings))
-    for target in targets:
-        _print_choices(target, out)
-    if operation.afterwards:
-        out.write(f"\nAfterwards: {operation.afterwards}\n")
-
-
-def _print_choices(target: OperationTarget, out: OutputWrapper) -> None:
-    """Print what may be chosen for a target, what is, and why the rest cannot be."""
-    for choice in target.plan.get("choices", ()):
-        out.write(
-            f"\n{choice['label']} of {target.herd_name} on {target.hostname} "
-            f"(--choose {choice['name']}=…):\n"
-        )
-        taken = target.plan.get("chosen", {}).get(choice["name"], choice["default"])
-        for option in choice["options"]:
-            sign = "●" if option["value"] == taken else "○"
-            words = f"  {sign} {option['value']}: {option['label']}"
-            if not option["possible"]:
-                words = f"  ✖ {option['value']}: {option['label']}; {option['why']}"
-            out.write(f"{words}\n")
-
-
 def print_outcomes(operation: Operation, out: OutputWrapper) -> None:
     """Print how each target ended, or where it is, and the operation as a whole."""
     out.write("\n")
     for target in operation.targets.all():
         out.write(_ended_line(target))
     out.write(f"\n{operation.state}. {operation.outcome}".rstrip() + "\n")
+    print_follow_ups(operation, out)
 
 
-def _print_table(rows: Sequence[Sequence[str]], out: OutputWrapper) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.write("  ".join(cells).rstrip() + "\n")
+def print_follow_ups(operation: Operation, out: OutputWrapper) -> None:
+    """Print what is left to do after an operation, as commands to type."""
+    left = [each for target in operation.targets.all() for each in target.follow_ups]
+    members = Instance.objects.select_related("herd", "server").in_bulk(
+        [each["instance_id"] for each in left]
+    )
+    if left:
+        out.write("\nLeft to do:\n")
+    for each in left:
+        out.write(f"▲ {each['words']}\n")
+        if member := members.get(each["instance_id"]):
+            name = shlex.quote(f"{member.herd.herd_name}@{member.server.hostname}")
+            out.write(f"  manage.py operate {each['action']} --instance {name}\n")
 
 
 def await_plan(operation: Operation) -> None:

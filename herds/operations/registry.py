@@ -5,6 +5,8 @@ from __future__ import annotations
 from herds.errors import PreconditionFailed
 from herds.services.actions import Action
 from herds.services.demote import DEMOTE
+from herds.services.failover import FAILOVER
+from herds.services.fence import FENCE
 from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
@@ -19,8 +21,8 @@ _ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
-        SWITCHOVER,
-        REGISTER,
+        *(SWITCHOVER, FAILOVER),
+        *(REGISTER, FENCE),
     )
 }
 

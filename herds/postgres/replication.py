@@ -21,6 +21,9 @@ from .sql_text import with_settings
 USER = "replication"
 """The role of the contract that standbys connect as."""
 
+NOBODY = "nobody.invalid"
+"""The upstream of who follows nobody: a name that no DNS ever has (RFC 6761, 6.4)."""
+
 _APPLY_TIMEOUT = 10.0  # seconds until a reloaded setting is in force
 
 # With one of these, a standby would stop following at some point, or promote itself.
@@ -128,11 +131,24 @@ def stop_following(cluster: Cluster) -> None:
     """Make a standby follow nobody: it stays a standby, and receives nothing.
 
     A stopped cluster is made a standby by it, so that it cannot come up as a primary.
+    Its connection string leads to a name that nobody has, and keeps everything else,
+    such as a password file, for when it follows again.
 
     Raises:
         As ``follow``.
     """
-    _set_upstream(cluster, lambda own: "", "")
+    _set_upstream(cluster, _to_nobody, "")
+
+
+def _to_nobody(own: str) -> str:
+    try:
+        parameters = conninfo_to_dict(own)
+    except ProgrammingError:
+        return ""
+    if not parameters:
+        return ""
+    parameters.pop("hostaddr", None)
+    return make_conninfo("", **{**parameters, "host": NOBODY})
 
 
 def read_conninfo(cluster: Cluster) -> str:

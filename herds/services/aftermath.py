@@ -43,7 +43,7 @@ class Aftermath:
 
     target: Target
     new: Member
-    old: Member
+    old: Member | None
     others: Sequence[Member]
     old_primary: str
     by_name: bool
@@ -88,7 +88,9 @@ def _checkpoint(new: Member) -> str:
 def _have_all_follow(aftermath: Aftermath) -> list[str | FollowUp]:
     """Have every other member follow, all at once; each comes or is left for later."""
     target, new = aftermath.target, aftermath.new
-    members = [*aftermath.others, aftermath.old]
+    members = [*aftermath.others, *([aftermath.old] if aftermath.old else [])]
+    if not members:
+        return []
     words = f"Have {_listed([each.host for each in members])} follow {new.host}"
     with target.steps.step("followers", words) as step:
         followed = at_once(lambda member: _have_follow(aftermath, member), members)
@@ -99,11 +101,10 @@ def _have_all_follow(aftermath: Aftermath) -> list[str | FollowUp]:
 
 def _have_follow(aftermath: Aftermath, member: Member) -> str | FollowUp:
     """Have one member follow; give its host, or what is left to do."""
-    is_old = member.instance_id == aftermath.old.instance_id
     try:
-        if not is_old:
-            return _repoint(aftermath, member)
-        return _make_follower(aftermath, member)
+        if member is aftermath.old:
+            return _make_follower(aftermath, member)
+        return _repoint(aftermath, member)
     except ElephaasError as error:
         return FollowUp(
             action="rebuild",

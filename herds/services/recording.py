@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from herds.domain.cluster import Observation
-from herds.models import Instance
+from herds.models import Fence, Instance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
     """
     herds: dict[int, dict[int, Instance]] = {herd_id: {} for herd_id in sightings}
     for member in Instance.objects.filter(herd_id__in=herds).select_related(
-        "server", "herd"
+        "server", "herd", "fence"
     ):
         herds[member.herd_id][member.pk] = member
     noted = [
@@ -53,6 +54,19 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
         for member in _note_herd(members, sightings[herd_id])
     ]
     _keep(sorted(noted, key=lambda member: member.pk))
+    for member in noted:
+        if hasattr(member, "fence"):
+            _note_fence(member, sightings[member.herd_id][member.pk])
+
+
+def _note_fence(member: Instance, sighting: Sighting) -> None:
+    """Let a former primary go once it follows; note where it takes writes."""
+    if not isinstance(sighting, Observation):
+        return
+    if sighting.in_recovery is False:
+        Fence.objects.filter(instance=member).update(seen_writable_at=Now())
+    elif sighting.in_recovery and "upstream" in sighting.facts:
+        Fence.objects.filter(instance=member).delete()
 
 
 def _note_herd(

@@ -18,7 +18,7 @@ from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.streaming import await_streaming
 
 from .ends import has_cluster, upstream_of
-from .lifecycle import bring_down, bring_up
+from .lifecycle import bring_down, bring_up, runs_again
 from .outlook import Method, Outlook, look_at_both
 from .rungs import Climb, bring_data, write_settings
 from .slots import settle_slots, slot_on
@@ -68,7 +68,7 @@ def rejoin(
             return _stream(climb, chosen, 0)
         try:
             if outlook.mine.seen.is_running:
-                bring_down(target)
+                bring_down(target, outlook.mine.seen)
                 chosen = _choose_at_rest(climb, chosen)
             _see_at_rest(climb)
             received = bring_data(climb, chosen)
@@ -145,12 +145,7 @@ def _see_at_rest(climb: Climb) -> None:
         seen = target.look()
         step.saw(seen)
         if seen.is_running:
-            raise PreconditionFailed(
-                f"PostgreSQL was stopped on {target.host} and runs again: something "
-                "there starts it.",
-                host=target.host,
-                hint="Take it away from that supervisor first.",
-            )
+            raise runs_again(target.host)
         if not came:
             raise NotObserved(
                 f"nothing to work in {climb.directory} on {target.host}",

@@ -163,6 +163,7 @@ def _rewind(climb: Climb) -> int:
             cancel=target.cancelled,
         )
         _make_own(climb)
+        files.enable(climb.near, climb.directory)
         _note(climb, step, Method.REWIND, done.bytes, done.seconds)
         step.note(f"{done.bytes:,} bytes came.")
     return done.bytes
@@ -259,7 +260,10 @@ def _basebackup(climb: Climb) -> int:
             keep_local_files(climb.near, climb.directory)
             climb.has_begun = True
             files.clear_directory(
-                climb.near, climb.directory, climb.outlook.theirs.system_identifier
+                climb.near,
+                climb.directory,
+                climb.outlook.theirs.system_identifier,
+                words=climb.label,
             )
         files.make_empty_directory(climb.near, climb.directory)
         climb.has_begun = True
@@ -276,6 +280,7 @@ def _basebackup(climb: Climb) -> int:
             cancel=target.cancelled,
         )
         _make_own(climb)
+        files.enable(climb.near, climb.directory)
         _note(climb, step, Method.BASEBACKUP, done.bytes, done.seconds)
         step.note(f"{done.bytes:,} bytes came.")
     return done.bytes

@@ -329,4 +329,5 @@ SWITCHOVER = Action(
     needs_members=True,
     menus=("disasterrecovery", "herd"),
     narrow=best_standbys,
+    goes_back=True,
 )

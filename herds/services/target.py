@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from herds.domain.clock import Clock, watch
 from herds.domain.cluster import Observation
+from herds.domain.lsn import Lsn
 from herds.errors import (
     CommandTimedOut,
     ElephaasError,
@@ -25,11 +27,16 @@ from .steps import Step, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A member of the target's herd, as the inventory has it."""
+    """A member of the target's herd, as the inventory has it.
+
+    ``position`` is where its WAL was when it was last seen, at ``seen_at``.
+    """
 
     instance_id: int
     is_primary: bool
     cluster: Cluster
+    position: Lsn | None = None
+    seen_at: datetime | None = None
 
     @property
     def host(self) -> str:
@@ -58,6 +65,7 @@ class Target:
         clock: where time comes from.
         record: keeps an observation in the inventory.
         record_member: keeps one of another member, by its number.
+        keep: does other work in the metadata, in its turn, and gives its result.
         patience: seconds to wait for a state after a command came back.
     """
 
@@ -72,6 +80,7 @@ class Target:
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
     record_member: Callable[[int, Observation], None] = lambda number, seen: None
+    keep: Callable[[Callable[[], None]], None] = lambda work: work()
 
     @property
     def host(self) -> str:

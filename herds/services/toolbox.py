@@ -10,6 +10,7 @@ from typing import Any
 from herds import conf
 from herds.domain.clock import Clock
 from herds.domain.cluster import ClusterRef
+from herds.domain.lsn import Lsn
 from herds.errors import HostKeyUnknown
 from herds.models import Instance, Server
 from herds.postgres.cluster import Cluster
@@ -63,6 +64,8 @@ class Toolbox:
                 instance_id=instance.pk,
                 is_primary=instance.is_primary,
                 cluster=self.cluster(instance),
+                position=None if instance.xlog_pos is None else Lsn(instance.xlog_pos),
+                seen_at=instance.observed_at,
             )
             for instance in Instance.objects.filter(herd_id=herd_id)
             .select_related("herd__environment", "server")

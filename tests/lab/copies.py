@@ -172,6 +172,7 @@ class Pair:
 
     def start_and_stream(self) -> None:
         """Start the target, see it stream from the source, and take the marker away."""
+        files.enable(self.target.shell, self.directory)
         self.target.act("start")
         await_streaming(self.target, self.source, self.name, patience=30.0)
         files.clear_incomplete(self.target.shell, self.directory)

@@ -144,6 +144,15 @@ class Moving:
         argv = ["sh", "-c", f'cd "$1" && shift\n{script}', "sh", root, *values]
         return self.lab.exec(host, argv, user=user).stdout
 
+    def crash(self, host: str) -> None:
+        """Kill a member's postmaster, and wait until its other processes are gone."""
+        script = (
+            'pid=$(head -n 1 postmaster.pid); kill -KILL "$pid";'
+            ' for each in /proc/[0-9]*; do [ "$each/cwd" -ef . ] &&'
+            ' [ "${each#/proc/}" != $$ ] && kill -KILL "${each#/proc/}"; done; :'
+        )
+        self.shell(host, script)
+
     def writers(self) -> list[str]:
         """Name the members that take writes now."""
         return [host for host in self.hosts if self.takes_writes(host)]

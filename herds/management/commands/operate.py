@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import shlex
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -13,21 +14,24 @@ from django.core.management.base import BaseCommand, CommandError
 
 from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
 from herds.errors import ElephaasError, PreconditionFailed
+from herds.management.plan_text import print_plan
 from herds.management.terminal import (
     EXIT_STATUS,
     as_json,
     await_plan,
     follow,
+    print_follow_ups,
     print_outcomes,
-    print_plan,
 )
-from herds.models import Operation
+from herds.models import Operation, OperationTarget
 from herds.operations import plans, reaper, registry, requests
 from herds.operations.requests import Requester
+from herds.operations.runbook import runbook_of
 from herds.selectors.choosing import choose_instances
 from herds.selectors.operations import workers_alive
 
 _ON_OPERATIONS = ("show", "cancel", "resume", "retry")
+_TRIES = 3  # to type a herd's name
 
 
 class Command(BaseCommand):
@@ -71,6 +75,13 @@ class Command(BaseCommand):
             action="store_true",
             help="do not ask; warnings of the plan count as acknowledged",
         )
+        parser.add_argument(
+            "--confirm-herd",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="give the herd's name where the plan asks for it; can be repeated",
+        )
         parser.add_argument("--reason", default="", help="why, for the record")
         parser.add_argument(
             "--stop-at-first-failure",
@@ -94,14 +105,21 @@ class Command(BaseCommand):
         parser.add_argument(
             "--detach", action="store_true", help="do not wait for the end"
         )
-        parser.add_argument(
+        printed = parser.add_mutually_exclusive_group()
+        printed.add_argument(
             "--json",
             action="store_true",
             help="print the operation as JSON, and nothing else, on standard output",
         )
+        printed.add_argument(
+            "--runbook",
+            action="store_true",
+            help="with show or --dry-run: print the plan as a shell script",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._json = options["json"]
+        self._is_for_people = not (options["json"] or options["runbook"])
         try:
             operation = self._operate(options)
         except ElephaasError as error:
@@ -119,11 +137,21 @@ class Command(BaseCommand):
 
     def _operate(self, options: dict[str, Any]) -> Operation | None:
         requester = Requester(name=_person(), source="terminal")
+        if options["runbook"] and not (
+            options["dry_run"] or options["action"] == "show"
+        ):
+            raise PreconditionFailed(
+                "--runbook shows a plan and does nothing.",
+                hint="Nothing was done. Use it with show, or with --dry-run.",
+            )
         if options["action"] in _ON_OPERATIONS:
             operation = self._act_on(options, requester)
         else:
             operation = self._plan(options, requester)
-        if operation is None or operation.state not in {
+        if options["runbook"] and options["action"] == "show":
+            self.stdout.write(runbook_of(operation))
+            return None
+        if operation.state not in {
             OperationState.PLANNED,
             *ACTIVE_OPERATIONS,
         }:
@@ -158,7 +186,7 @@ class Command(BaseCommand):
         if options["action"] == "retry":
             return self._await_plan(requests.retry(number, requester))
         operation = requests.found(number)
-        if not self._json:
+        if self._is_for_people:
             print_plan(operation, self.stdout)
             print_outcomes(operation, self.stdout)
         return operation
@@ -187,7 +215,7 @@ class Command(BaseCommand):
         if operation.state == OperationState.PLANNING:
             self._warn_without_worker(operation)
             await_plan(operation)
-        if not self._json:
+        if self._is_for_people:
             print_plan(operation, self.stdout)
         return operation
 
@@ -196,9 +224,13 @@ class Command(BaseCommand):
     ) -> Operation | None:
         """Ask, unless told not to; None where the answer was no."""
         if options["dry_run"]:
-            if self._json:
-                self.stdout.write(as_json(operation))
-            requests.discard(operation.pk, requester)
+            try:
+                if self._json:
+                    self.stdout.write(as_json(operation))
+                if options["runbook"]:
+                    self.stdout.write(runbook_of(operation))
+            finally:
+                requests.discard(operation.pk, requester)
             return None
         asks = registry.get(operation.action).confirm and not options["yes"]
         if asks and not sys.stdin.isatty():
@@ -212,6 +244,7 @@ class Command(BaseCommand):
             self.stderr.write("Nothing was done.")
             sys.exit(1)
         try:
+            typed = self._names(operation, options["confirm_herd"], asks)
             return requests.confirm(
                 operation.pk,
                 requester,
@@ -219,6 +252,7 @@ class Command(BaseCommand):
                 stop_at_first_failure=options["stop_at_first_failure"],
                 acknowledged=True,
                 choices=_choices(options["choose"]),
+                typed=typed,
             )
         except PreconditionFailed:
             # A plan that cannot go as it is asked for is of no use to anybody.
@@ -230,13 +264,54 @@ class Command(BaseCommand):
         going = operation.targets.filter(state=TargetState.PLANNED).count()
         action = registry.get(operation.action)
         question = f"\n{action.verb} {plans.counted(going, action.noun)}? Type yes: "
+        return self._ask(question).lower() == "yes"
+
+    def _names(
+        self, operation: Operation, given: list[str], asks: bool
+    ) -> dict[int, str]:
+        """Collect the names that the plan asks for.
+
+        Raises:
+            PreconditionFailed: one is not given, and nobody typed it.
+        """
+        going = operation.targets.filter(state=TargetState.PLANNED)
+        wanted = [target for target in going if target.plan.get("typed")]
+        missing = [
+            word
+            for target in wanted
+            if (word := target.plan["typed"]) not in given
+            and not (asks and self._types(target, word))
+        ]
+        if missing:
+            options = " ".join(
+                f"--confirm-herd {shlex.quote(word)}" for word in missing
+            )
+            raise PreconditionFailed(
+                "What this does cannot be undone, and needs the herd's name: "
+                f"{', '.join(missing)}.",
+                hint=f"Nothing was done. Type it when asked, or add {options}.",
+            )
+        return {target.pk: target.plan["typed"] for target in wanted}
+
+    def _types(self, target: OperationTarget, word: str) -> bool:
+        where = ", ".join(filter(None, [target.environment_name, target.hostname]))
+        question = f"Type {word} to confirm ({where}): "
+        for _ in range(_TRIES):
+            answer = self._ask(question)
+            if answer == word or not answer:
+                return bool(answer)
+            self.stderr.write(f"This is not {word}.")
+        return False
+
+    def _ask(self, question: str) -> str:
+        """Ask at the terminal; nothing is the answer of who leaves."""
         try:
             self.stderr.write(question, ending="")
             self.stderr.flush()
-            return sys.stdin.readline().strip().lower() == "yes"
+            return sys.stdin.readline().strip()
         except KeyboardInterrupt:
             self.stderr.write("")
-            return False
+            return ""
 
     def _warn_without_worker(self, operation: Operation) -> None:
         if not workers_alive():
@@ -259,6 +334,7 @@ class Command(BaseCommand):
             sys.exit(1)
         if not self._json:
             self.stdout.write(f"{operation.outcome}")
+            print_follow_ups(operation, self.stdout)
         return operation
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from tests.nemesis.scene import Scene
 
 _T = TypeVar("_T")
 _PERIOD = 0.003  # seconds between looks at the steps
-_BYTES = re.compile(r"([\d,]+) bytes")
+_EXACTLY = re.compile(r"([\d,]+) bytes of WAL")
 
 
 def patiently(ask: Callable[[], _T], seconds: float = 30.0) -> _T:
@@ -125,13 +126,13 @@ class Asked:
         row = self.target()
         return list(getattr(row, "follow_ups", None) or []) if row else []
 
-    def announced_loss(self) -> int | None:
+    def announced_loss(self) -> float | None:
         """Read how many bytes its plan says may be lost."""
         row = self.target()
         for check in row.plan.get("checks", []) if row else []:
-            found = _BYTES.search(check["observed"])
-            if check["name"] == "Possible loss" and found:
-                return int(found[1].replace(",", ""))
+            if check["name"] == "Possible loss":
+                found = _EXACTLY.match(check["observed"])
+                return int(found[1].replace(",", "")) if found else math.inf
         return None
 
     def told(self) -> tuple[str, str]:

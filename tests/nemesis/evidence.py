@@ -106,8 +106,8 @@ class Evidence:
         finally_: the members once everything was healed and followed up.
         cname: the host that the virtual host's name led to then; None where it was
             not asked.
-        announced_loss: bytes that the plan of a failover said may be lost; None for
-            no such word.
+        announced_loss: bytes that the plan of a failover said may be lost, without
+            bounds where it knew none; None for no such word.
         whole_by: who made the herd whole afterwards: ``product`` or ``lab``.
         whole_words: what the product said where it could not.
         whole: the members after that.
@@ -126,7 +126,7 @@ class Evidence:
     endings: tuple[Ending, ...]
     finally_: Herd
     cname: str | None = None
-    announced_loss: int | None = None
+    announced_loss: float | None = None
     whole_by: str = "product"
     whole_words: str = ""
     whole: Herd = field(default_factory=dict)

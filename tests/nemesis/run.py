@@ -68,7 +68,7 @@ class Run:
         self._endings: list[Ending] = []
         self._hung: list[str] = []
         self._left_undone: list[str] = []
-        self._announced: int | None = None
+        self._announced: float | None = None
         self._struck = False
         self._struck_at = 0.0
         self._latest: Asked | None = None
@@ -174,7 +174,10 @@ class Run:
         return not refusal
 
     def _choices(self) -> Mapping[str, str]:
-        choices = {"old_primary": self.scenario.old_primary}
+        choices = {
+            "candidate": self.scene.candidate,
+            "old_primary": self.scenario.old_primary,
+        }
         return {**choices, **self._fence} if self._is_failover else choices
 
     def _typed(self, asked: Asked) -> Mapping[int, str]:

@@ -18,17 +18,11 @@ _CLEAN = 0.1
 """How much of the runs is to meet no fault at all."""
 
 _STEPS = {
-    "look": 1,
-    "prepare": 2,
-    "stop": 4,
-    "compare": 2,
-    "promote": 4,
-    "dns": 2,
-    "followers": 2,
-    "old_primary": 2,
-    "verify": 1,
+    SWITCHOVER: {"look": 1, "prepare": 2, "stop": 4, "compare": 2},
+    FAILOVER: {"look": 1, "fence": 3, "freeze": 2, "compare": 2},
 }
-"""The named steps of both actions, and how often each is the moment of a fault."""
+_STEPS_OF_ALL = {"promote": 4, "dns": 1, "followers": 2, "verify": 1}
+"""The named steps, and how often each is the moment of a fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +110,7 @@ def draw(
         old_primary=dice.choice(("prepared", "rejoin")),
         loss=dice.choice(LOSSES),
         fault=fault,
-        moment=_moment(dice, fault),
+        moment=_moment(dice, action, fault),
         hold=_hold(dice),
     )
 
@@ -129,8 +123,9 @@ def _fault(dice: random.Random, action: str, herd: str, faults: Sequence[str]) -
     return NO_FAULT if clean and not faults else chosen
 
 
-def _moment(dice: random.Random, fault: str) -> Moment:
-    step = dice.choices(list(_STEPS), list(_STEPS.values()))[0]
+def _moment(dice: random.Random, action: str, fault: str) -> Moment:
+    steps = _STEPS.get(action, _STEPS[SWITCHOVER]) | _STEPS_OF_ALL
+    step = dice.choices(list(steps), list(steps.values()))[0]
     kind = dice.choices(("begins", "ended", "after-yes"), (5, 3, 2))[0]
     later = dice.choice((0.0, dice.uniform(0, 0.1), dice.uniform(0, 0.4)))
     fixed = FAULTS[fault].moment

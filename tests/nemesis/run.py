@@ -120,6 +120,15 @@ class Run:
             mending.by_lab(scene)
         if scene.cname() != scene.old:
             scene.lead(scene.old)
+        primaries = [
+            member.server.hostname
+            for member in scene.product.members(scene.herd)
+            if member.is_primary
+        ]
+        if primaries != [scene.old]:
+            # What an earlier run left there is not this run's matter.
+            for host in scene.members:
+                do(scene, "refresh", host)
 
     def _warm(self, writer: Writer) -> None:
         deadline = time.monotonic() + 10
@@ -256,6 +265,7 @@ class Run:
         if self._is_failover:
             self.loss.mend()
         self.scene.lab.heal()
+        self._fence = {}  # Its host can be reached: the product does it by itself.
         self.scene.reachable = set(self.scene.members) - self.scene.touched
 
     def _bring_to_an_end(self) -> None:

@@ -134,6 +134,22 @@ class Herd(Stamped):
             "while they are away. Each takes it up or leaves it when it is rebuilt."
         ),
     )
+    vhost_target = models.CharField(
+        max_length=253,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Where the virtual host pointed when DNS was asked last.",
+    )
+    vhost_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    vhost_trouble = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Which name servers said otherwise, or nothing.",
+    )
 
     class Meta:
         db_table = "ele_herd"
@@ -328,6 +344,7 @@ class Instance(Stamped):
             ("rebuild_instance", "Can rebuild replicas"),
             ("switchover_instance", "Can switch herds over to a replica"),
             ("failover_instance", "Can fail herds over to a replica"),
+            ("refresh_dns_instance", "Can make virtual hosts follow the primary"),
         ]
 
     def __str__(self) -> str:

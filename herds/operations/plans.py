@@ -98,7 +98,9 @@ def choose(targets: Sequence[OperationTarget], choices: Mapping[str, str]) -> No
                 why = options[value]["why"] if value in options else "it is not offered"
                 raise PreconditionFailed(
                     f"{choice['label']} of {target.hostname} cannot be {value!r}: "
-                    f"{why}.",
+                    f"{why}."
+                    if value
+                    else f"{choice['label']}: choose; {why}.",
                     hint=f"Possible are {', '.join(_possible(choice))}.",
                 )
             chosen[name] = value

@@ -10,6 +10,7 @@ from herds.services.fence import FENCE
 from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
+from herds.services.refresh_dns import REFRESH_DNS
 from herds.services.register import REGISTER
 from herds.services.reload import RELOAD
 from herds.services.restart import RESTART
@@ -21,7 +22,7 @@ _ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
-        *(SWITCHOVER, FAILOVER),
+        *(SWITCHOVER, FAILOVER, REFRESH_DNS),
         *(REGISTER, FENCE),
     )
 }

@@ -84,4 +84,4 @@ class Action:
 
     def button_in(self, menu: str) -> str:
         """Name the action on the page of one object of a menu."""
-        return self.labels.get(menu, self.verb)
+        return self.labels.get(menu, self.verb.removesuffix(" of"))

@@ -17,6 +17,7 @@ from herds.postgres.streaming import Streaming, await_streaming
 from herds.postgres.wal import position_now
 
 from .ends import upstream_of
+from .pointing import Pointing
 from .scene import at_once
 from .target import Member, Target
 
@@ -36,8 +37,8 @@ class Aftermath:
         old: the former one, where it is to follow.
         others: the members that follow too.
         old_primary: REJOIN or PREPARED.
-        by_name: whether the virtual host leads to the new primary; where it does not,
-            members follow it by its own name.
+        move: the virtual host on its way; where it was not moved, members follow the
+            new primary by its own name.
         left: what is left to do already.
     """
 
@@ -46,7 +47,7 @@ class Aftermath:
     old: Member | None
     others: Sequence[Member]
     old_primary: str
-    by_name: bool
+    move: Pointing
     left: tuple[FollowUp, ...] = ()
 
 
@@ -59,7 +60,12 @@ def settle(aftermath: Aftermath) -> Outcome:
     target, new = aftermath.target, aftermath.new
     target.steps.must_finish()
     followed = _have_all_follow(aftermath)
-    left = [*aftermath.left, *(each for each in followed if isinstance(each, FollowUp))]
+    aftermath.move.confirm()
+    left = [
+        *(each for each in followed if isinstance(each, FollowUp)),
+        *aftermath.left,
+        *aftermath.move.left,
+    ]
     with target.steps.step("verify", f"See what {new.host} does") as step:
         late = _checkpoint(new)
         timeline, _ = position_now(new.cluster)
@@ -71,6 +77,8 @@ def settle(aftermath: Aftermath) -> Outcome:
     if names:
         follow = "follows" if len(names) == 1 else "follow"
         sentence += f"; {' and '.join(names)} {follow} it"
+    if aftermath.move.words:
+        sentence += f". {aftermath.move.words.rstrip('.')}"
     if left:
         sentence += f". Left to do: {' '.join(each.words for each in left)}"
     return Outcome(sentence=sentence.rstrip(".") + ".", follow_ups=tuple(left))
@@ -195,7 +203,7 @@ def _see_it_stream(aftermath: Aftermath, target: Target) -> Streaming:
 
 def _aim(aftermath: Aftermath, target: Target) -> replication.Upstream:
     aim = upstream_of(target, aftermath.new)
-    return aim if aftermath.by_name else replace(aim, host=aftermath.new.host)
+    return aim if aftermath.move.is_moved else replace(aim, host=aftermath.new.host)
 
 
 def _record(aftermath: Aftermath, target: Target) -> None:

@@ -21,7 +21,7 @@ from herds.postgres import promotion
 from herds.postgres.armed import arm
 from herds.postgres.session import hold_session
 
-from . import fence
+from . import fence, pointing, vhost
 from .actions import Action
 from .aftermath import Aftermath, settle
 from .candidates import best_standbys
@@ -104,6 +104,7 @@ def _look(target: Target, candidate: str) -> _Seen:
         *judge_loss(target, scene, old, heard),
         *standing_checks(target, scene, old, new),
         loss_check(target, new, last),
+        *pointing.checks(target, old.host, must=False),
         *_silent(target, scene, old),
     )
     return _Seen(scene=scene, old=old, new=new, checks=checks)
@@ -151,10 +152,10 @@ def _examine(target: Target) -> PlannedTarget:
     old, new, ref = seen.old, seen.new, target.cluster.ref
     others = seen.scene.without(old.member, new.member)
     follow = f", {named(others)} follow it" if others else ""
-    vhost = f", {ref.vhost} points at it" if ref.vhost else ""
+    points = f", {ref.vhost} points at it" if ref.vhost else ""
     return PlannedTarget(
         now=f"{old.host} was the primary and is {old.words()}",
-        will=f"{new.host} takes the writes{vhost}{follow}; {old.host} is fenced",
+        will=f"{new.host} takes the writes{points}{follow}; {old.host} is fenced",
         steps=(
             "Look at the herd from every side",
             f"Keep {old.host} from coming back",
@@ -178,6 +179,7 @@ def _examine(target: Target) -> PlannedTarget:
             "old": old.member.instance_id,
             "system": new.known.system_identifier,
             "timeline": new.known.timeline,
+            "vhost": vhost.pointing(target),
         },
     )
 
@@ -236,8 +238,22 @@ def _run(target: Target) -> Outcome:
             new = writers[0]
         else:
             _refuse_drift(target, seen)
-    if resumed and new.takes_writes:
-        return _forward(target, seen.scene, old, new)
+    with pointing.prepare(target, old.member, new.member, must=False) as move:
+        if not (resumed and new.takes_writes):
+            _take_over(target, seen, new)
+        target.steps.must_finish()
+        move.move()
+        return _forward(target, seen, new, move)
+
+
+def _take_over(target: Target, seen: _Seen, new: View) -> None:
+    """Fence the lost primary, compare the standbys, and promote the chosen one.
+
+    Raises:
+        RolledBack: it did not come to a promotion.
+        Interrupted: it was not seen to come about.
+    """
+    old = seen.old
     standbys = [
         view.member for view in seen.scene.without(old.member) if view.is_standby
     ]
@@ -251,7 +267,6 @@ def _run(target: Target) -> Outcome:
     except ElephaasError as error:
         _go_back(target, old, standbys, error, fenced=fenced)
     _promote(target, new.member)
-    return _forward(target, seen.scene, old, new)
 
 
 def _refuse_drift(target: Target, seen: _Seen) -> None:
@@ -398,24 +413,24 @@ def _go_back(
     ) from why
 
 
-def _forward(target: Target, scene: Scene, old: View, new: View) -> Outcome:
+def _forward(
+    target: Target, seen: _Seen, new: View, move: pointing.Pointing
+) -> Outcome:
     """Do all that comes after the promotion; the lost primary is left for later."""
-    target.steps.must_finish()
-    target.keep(
-        partial(fence.note_successor, old.member.instance_id, new.member.instance_id)
-    )
+    old = seen.old.member
+    target.keep(partial(fence.note_successor, old.instance_id, new.member.instance_id))
     return settle(
         Aftermath(
             target=target,
             new=new.member,
             old=None,
-            others=[view.member for view in scene.without(old.member, new.member)],
+            others=[view.member for view in seen.scene.without(old, new.member)],
             old_primary="",
-            by_name=False,
+            move=move,
             left=(
                 FollowUp(
                     action="rebuild",
-                    instance_id=old.member.instance_id,
+                    instance_id=old.instance_id,
                     words=f"{old.host} is fenced; rebuild it to have it follow.",
                 ),
             ),

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from herds.domain.cluster import Observation
-from herds.models import Fence, Instance
+from herds.models import Fence, Herd, Instance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,32 @@ class Unseen:
 
 
 Sighting = Observation | Unseen
+
+
+@dataclass(frozen=True, kw_only=True)
+class VhostSight:
+    """Where the servers of a zone say that a herd's virtual host points.
+
+    Attributes:
+        at: when they were asked.
+        target: the host's full name; empty where there is no record.
+        trouble: who says otherwise or nothing, as a phrase; empty where all agree.
+        is_known: whether anybody answered; otherwise the earlier target stays.
+    """
+
+    at: datetime
+    target: str = ""
+    trouble: str = ""
+    is_known: bool = True
+
+
+def record_vhost(herd_id: int, sight: VhostSight) -> None:
+    """Note where a herd's virtual host was seen to point."""
+    seen = {"vhost_target": sight.target, "vhost_seen_at": sight.at}
+    Herd.objects.filter(pk=herd_id).update(
+        vhost_trouble=sight.trouble, **(seen if sight.is_known else {})
+    )
+
 
 _KEEP = """
     UPDATE ele_instance

@@ -6,19 +6,20 @@ Nothing is lost, or nothing is changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from herds.domain.outcome import Outcome
 from herds.domain.plan import Check, Choice, Option, PlannedTarget
 from herds.errors import ElephaasError, Interrupted, PreconditionFailed
 
+from . import pointing, vhost
 from .actions import Action
 from .aftermath import PREPARED, REJOIN, Aftermath, settle
 from .candidates import best_standbys
 from .handover import Handover, go_on, hand_over
 from .lifecycle import plan_each
-from .pair import Pair, look_at_pair
+from .pair import look_at_pair
 from .preflight import preflight, refusal, stops, warnings, with_lost_followers
 from .scene import Scene, View, look_at_herd, named
 from .target import Target
@@ -84,6 +85,7 @@ def _examine(target: Target) -> PlannedTarget:
             "old": old.member.instance_id,
             "system": old.known.system_identifier,
             "timeline": old.known.timeline,
+            "vhost": vhost.pointing(target),
             "warnings": {
                 host: [check.name for check in warnings(each)]
                 for host, each in judged.items()
@@ -118,7 +120,8 @@ def _primary(target: Target, scene: Scene) -> View:
 
 def _judge(target: Target, scene: Scene, old: View, new: View) -> tuple[Check, ...]:
     pair = look_at_pair(target, scene, old, new)
-    return with_lost_followers(preflight(pair), pair)
+    names = pointing.checks(target, old.host, must=True)
+    return (*with_lost_followers(preflight(pair), pair), *names)
 
 
 def _words(target: Target, old: View, new: View, others: Sequence[View]) -> str:
@@ -189,19 +192,37 @@ def _run(target: Target) -> Outcome:
         scene = look_at_herd(target)
         new, old = _ends(target, scene)
         step.note(f"{old.host} is {old.words()}; {new.host} is {new.words()}.")
-        handover = Handover(
-            target=target, old=old.member, new=new.member, on_promoted=lambda: None
-        )
         resumed = target.steps.began("stop")
         if not resumed:
             _refuse_drift(target, scene, old, new)
-    if resumed:
-        return _resume(handover, scene, old, new)
-    seconds = hand_over(handover)
-    return _forward(target, scene, old, new, seconds=seconds)
+        move = pointing.prepare(target, old.member, new.member, must=not resumed)
+    with move:
+        handover = Handover(
+            target=target, old=old.member, new=new.member, on_promoted=move.move
+        )
+        course = _Course(scene=scene, old=old, new=new, handover=handover, move=move)
+        if resumed:
+            return _resume(course)
+        return _forward(course, hand_over(handover))
 
 
-def _resume(handover: Handover, scene: Scene, old: View, new: View) -> Outcome:
+@dataclass(frozen=True, kw_only=True)
+class _Course:
+    """A switchover while it goes on."""
+
+    scene: Scene
+    old: View
+    new: View
+    handover: Handover
+    move: pointing.Pointing
+
+    @property
+    def target(self) -> Target:
+        """Whose story it is told in."""
+        return self.handover.target
+
+
+def _resume(course: _Course) -> Outcome:
     """Go on from what is true: forward, once more, or back.
 
     Raises:
@@ -209,11 +230,13 @@ def _resume(handover: Handover, scene: Scene, old: View, new: View) -> Outcome:
         Interrupted: what is true of an end is not known.
         PreconditionFailed: both take writes.
     """
-    target, why = handover.target, _lost(handover)
-    if len(scene.writers) > 1:
-        _primary(target, scene)
+    target, old, new = course.target, course.old, course.new
+    if len(course.scene.writers) > 1:
+        _primary(target, course.scene)
     if new.takes_writes:
-        return _forward(target, scene, old, new)
+        target.steps.must_finish()
+        course.move.move()
+        return _forward(course)
     if unknown := [view for view in (old, new) if view.probe is None]:
         raise Interrupted(
             f"{named(unknown)} is {unknown[0].words()}, so neither going on nor going "
@@ -221,23 +244,21 @@ def _resume(handover: Handover, scene: Scene, old: View, new: View) -> Outcome:
             host=unknown[0].host,
             hint="Mend that, then resume. If the host is lost for good, fail over.",
         )
-    if target.parameters.get(UNDO_ONLY) or not (old.was_shut_down or old.takes_writes):
-        roll_back(handover.undo, why)
-    if old.takes_writes:
-        _refuse_drift(target, scene, old, new)
-        seconds = hand_over(handover)
-        return _forward(target, scene, old, new, seconds=seconds)
     control = old.known.control
-    if control is None or not new.is_standby:
-        roll_back(handover.undo, why)
-    go_on(handover, control.checkpoint)
-    return _forward(target, scene, old, new)
+    is_stopped = old.was_shut_down and control is not None and new.is_standby
+    if target.parameters.get(UNDO_ONLY) or not (is_stopped or old.takes_writes):
+        roll_back(course.handover.undo, _lost(course))
+    if old.takes_writes or control is None:
+        _refuse_drift(target, course.scene, old, new)
+        return _forward(course, hand_over(course.handover))
+    go_on(course.handover, control.checkpoint)
+    return _forward(course)
 
 
-def _lost(handover: Handover) -> ElephaasError:
+def _lost(course: _Course) -> ElephaasError:
     return Interrupted(
-        f"The switchover to {handover.new.host} was interrupted before it had "
-        "promoted anything."
+        f"The switchover to {course.new.host} was interrupted before it had promoted "
+        "anything."
     )
 
 
@@ -255,7 +276,7 @@ def _ends(target: Target, scene: Scene) -> tuple[View, View]:
     return scene.of(new), scene.of(old)
 
 
-def _refuse_drift(target: Target, scene: Scene, old: View, new: View) -> Pair:
+def _refuse_drift(target: Target, scene: Scene, old: View, new: View) -> None:
     """Look again at everything the plan rests on.
 
     Raises:
@@ -274,15 +295,13 @@ def _refuse_drift(target: Target, scene: Scene, old: View, new: View) -> Pair:
     ):
         if facts[what] != now:
             raise _outdated(f"the {what} of {old.host} was {facts[what]} and is {now}")
-    pair = look_at_pair(target, scene, old, new)
-    checks = with_lost_followers(preflight(pair), pair)
+    checks = _judge(target, scene, old, new)
     if refused := refusal(checks):
         raise _outdated(refused.rstrip("."))
     known = set(facts.get("warnings", {}).get(new.host, ()))
     fresh = [check for check in warnings(checks) if check.name not in known]
     if fresh:
         raise _outdated("; ".join(f"{check.name}: {check.observed}" for check in fresh))
-    return pair
 
 
 def _outdated(what: str) -> PreconditionFailed:
@@ -292,19 +311,20 @@ def _outdated(what: str) -> PreconditionFailed:
     )
 
 
-def _forward(
-    target: Target, scene: Scene, old: View, new: View, seconds: float | None = None
-) -> Outcome:
+def _forward(course: _Course, seconds: float | None = None) -> Outcome:
     """Do all that comes after the promotion, and say what is true."""
-    target.steps.must_finish()
+    target = course.target
     outcome = settle(
         Aftermath(
             target=target,
-            new=new.member,
-            old=old.member,
-            others=[view.member for view in scene.without(old.member, new.member)],
+            new=course.new.member,
+            old=course.old.member,
+            others=[
+                view.member
+                for view in course.scene.without(course.old.member, course.new.member)
+            ],
             old_primary=target.chosen("old_primary") or PREPARED,
-            by_name=False,
+            move=course.move,
         )
     )
     if seconds is None:

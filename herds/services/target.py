@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from herds.domain.clock import Clock, watch
 from herds.domain.cluster import Observation
@@ -18,11 +18,15 @@ from herds.errors import (
     OutcomeUnknown,
     PreconditionFailed,
 )
+from herds.nameserver.nameserver import Nameserver
 from herds.postgres.cluster import Acted, Cluster
 from herds.postgres.commands import TemplateProblem
 from herds.postgres.replication import application_name
 
 from .steps import Step, Steps
+
+if TYPE_CHECKING:
+    from .recording import VhostSight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,8 @@ class Target:
         record: keeps an observation in the inventory.
         record_member: keeps one of another member, by its number.
         keep: does other work in the metadata, in its turn, and gives its result.
+        nameserver: asks and moves virtual hosts; None where DNS is not managed.
+        record_vhost: keeps where the herd's virtual host was seen to point.
         patience: seconds to wait for a state after a command came back.
     """
 
@@ -81,6 +87,8 @@ class Target:
     patience: float = 60.0
     record_member: Callable[[int, Observation], None] = lambda number, seen: None
     keep: Callable[[Callable[[], None]], None] = lambda work: work()
+    nameserver: Nameserver | None = None
+    record_vhost: Callable[[VhostSight], None] = lambda sight: None
 
     @property
     def host(self) -> str:

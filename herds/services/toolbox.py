@@ -18,17 +18,24 @@ from herds.postgres.commands import CommandTemplates
 from herds.ssh.pool import ShellPool
 from herds.ssh.shell import Completed, Shell
 
+from . import naming
 from .target import Member
 
 
 class Toolbox:
-    """Shells that are kept open, and the clusters reached through them."""
+    """Shells that are kept open, the clusters reached through them, and DNS.
+
+    Attributes:
+        nameserver: asks and moves virtual hosts; None where DNS is not managed.
+        patience: seconds to wait for a state after a command came back.
+    """
 
     def __init__(self, clock: Clock) -> None:
         """Read the settings; no connection is made yet."""
         self._ssh = conf.ssh()
         self.patience = conf.operations().patience
         self._clock = clock
+        self.nameserver = naming.nameserver(conf.dns(), clock)
         self._templates = CommandTemplates(conf.commands())
         self._pool: ShellPool | None = None
         self._pool_lock = threading.Lock()

@@ -155,6 +155,7 @@ class SimulatedFleet:
     """A toolbox whose clusters are simulated, one for every instance."""
 
     patience = 0.5
+    nameserver: Any = None
 
     def __init__(self) -> None:
         self.log: list[tuple[str, str]] = []

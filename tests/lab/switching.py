@@ -128,11 +128,6 @@ class Moving:
         self.spec = product.spec(herd)
         self.hosts = self.spec.members
         self.primary = self.hosts[0]
-        self.sql(
-            self.primary,
-            "CREATE TABLE IF NOT EXISTS written (number int);"
-            " GRANT INSERT ON written TO replication",
-        )
 
     def sql(self, host: str, query: str) -> str:
         """Ask a member something."""
@@ -156,6 +151,13 @@ class Moving:
     def writers(self) -> list[str]:
         """Name the members that take writes now."""
         return [host for host in self.hosts if self.takes_writes(host)]
+
+    def runs(self, host: str) -> bool:
+        """Tell whether a member's postmaster lives; none does on a host without power."""
+        try:
+            return self.product.is_running(f"{self.herd}@{host}")
+        except LabError:
+            return False
 
     def takes_writes(self, host: str) -> bool:
         """Tell whether a member is a primary that answers."""
@@ -193,6 +195,11 @@ class Moving:
             self.primary = found[0]
         else:
             self.primary = self._begin_anew()
+        self.sql(
+            self.primary,
+            "CREATE TABLE IF NOT EXISTS written (number int);"
+            " GRANT INSERT ON written TO replication",
+        )
         self.tell()
         return self.primary
 
@@ -290,9 +297,10 @@ class Moving:
         assert row.state in {"succeeded", "follow-ups"}, said(operation)
         assert self.writers() == [to], said(operation)
         for host in self.hosts:
-            if host != to and self.product.is_running(f"{self.herd}@{host}"):
+            if host != to and self.runs(host):
                 assert self.follows(host, to), f"{host}: {said(operation)}"
         assert self.member(to).is_primary
+        assert self.vhost() == to
         self.primary = to
 
     def lost(self, writer: Writer) -> set[int]:
@@ -345,10 +353,15 @@ def switch_products(
     """The installations: one knows Debian's commands, the other plain pg_ctl's."""
     with django_db_blocker.unblock():
         return {
-            "trade": Product(switch_lab, product_metadata, "switch_debian", ("trade",)),
-            "quote": Product(
-                switch_lab, product_metadata, "switch", ("quote",), PLAIN_COMMANDS
-            ),
+            name: Product(
+                switch_lab,
+                product_metadata,
+                f"switch_{name}",
+                (name,),
+                commands,
+                manages_dns=True,
+            )
+            for name, commands in (("trade", None), ("quote", PLAIN_COMMANDS))
         }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from django.test import override_settings
 
 from herds.models import Worker
 from lab import HerdSpec, Lab, Layout
@@ -70,9 +71,16 @@ class Arena:
         self.lab = lab
         self.metadata = metadata
         self._products = {
-            "trade": Product(lab, metadata, "nemesis_debian", ("trade",)),
+            "trade": Product(
+                lab, metadata, "nemesis_debian", ("trade",), manages_dns=True
+            ),
             "quote": Product(
-                lab, metadata, "nemesis_plain", ("quote",), PLAIN_COMMANDS
+                lab,
+                metadata,
+                "nemesis_plain",
+                ("quote",),
+                PLAIN_COMMANDS,
+                manages_dns=True,
             ),
         }
         self._workers: dict[str, RunningWorker] = {}
@@ -92,11 +100,6 @@ class Arena:
         until(lambda: product.streams(herd), 30, f"{herd} streams")
 
     @property
-    def moves_names(self) -> bool:
-        """Tell whether the product moves the virtual hosts' names itself."""
-        return importlib.util.find_spec("herds.nameserver") is not None
-
-    @property
     def herds(self) -> tuple[str, ...]:
         """The herds, in the order that scenarios number them."""
         return tuple(self._products)
@@ -105,7 +108,8 @@ class Arena:
     def product(self, herd: str) -> Iterator[Product]:
         """Give the product that manages a herd; its metadata is what models read."""
         product = self._products[herd]
-        with product.used_here():
+        dns = {"KEY_FILE": str(self.lab.dns_key)}
+        with product.used_here(), override_settings(DNS=dns):
             if herd not in self._workers:
                 self.start_worker(herd)
             yield product

@@ -34,7 +34,7 @@ def make_whole(scene: Scene, rightful: str) -> Mended:
     product = _Product(scene, rightful)
     is_whole = product.mends()
     if not is_whole:
-        by_lab(scene)
+        by_lab(scene, rightful)
     by = "product" if is_whole else "lab"
     return Mended(by, "; ".join(product.said), _equal(scene))
 
@@ -95,8 +95,13 @@ def _equal(scene: Scene) -> Herd:
     return scene.look_until(is_equal, _SOON)
 
 
-def by_lab(scene: Scene) -> None:
-    """Keep the member on the highest timeline, and copy the others from it anew.
+def by_lab(scene: Scene, rightful: str = "") -> None:
+    """Keep the rightful primary, and copy the others from it anew.
+
+    Args:
+        scene: the herd.
+        rightful: who is kept if it takes writes; else it is whoever is on the highest
+            timeline.
 
     Raises:
         LabError: not even that helps.
@@ -104,7 +109,9 @@ def by_lab(scene: Scene) -> None:
     for host in scene.members:
         scene.lab.boot(host)
     scene.lab.heal()
-    primary = max(scene.members, key=lambda host: _timeline(scene, host))
+    primary = rightful
+    if rightful not in scene.writers(scene.look()):
+        primary = max(scene.members, key=lambda host: _timeline(scene, host))
     others = [host for host in scene.members if host != primary]
     for host in others:
         scene.pg_ctl(host, "-m", "immediate", "-w", "stop")

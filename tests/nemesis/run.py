@@ -281,9 +281,6 @@ class Run:
             except ElephaasError as refused:
                 self._hung.append(f"it cannot go on: {refused.sentence()}")
                 break
-        writers = self.scene.writers(self.scene.look())
-        if len(writers) == 1 and not self.scene.arena.moves_names:
-            self.scene.lead(writers[0])
         if self._endings and self._endings[-1].state == "follow-ups":
             self._follow_up()
 
@@ -351,10 +348,8 @@ class Run:
         return self.scene.candidate if good else self.scene.old
 
     def _name(self) -> str | None:
-        """Ask where the name leads; None where the product moves no names."""
-        if not self.scene.arena.moves_names or self._is_by_hand:
-            return None
-        return self.scene.cname()
+        """Ask where the name leads; a hurried person's is nobody's matter."""
+        return None if self._is_by_hand else self.scene.cname()
 
     def _evidence(self, observer: Observer | None, writer: Writer | None) -> Evidence:
         scene = self.scene

@@ -111,10 +111,10 @@ def _bytes_lost(evidence: Evidence, missing: list[int]) -> int:
 
 def _name(evidence: Evidence) -> Iterator[str]:
     found = writers(evidence.finally_)
-    if evidence.cname is not None and found != [evidence.cname]:
+    if len(found) == 1 and evidence.cname not in {None, found[0]}:
         yield (
             f"the virtual host leads to {evidence.cname or 'nowhere'}, and "
-            f"{' and '.join(found) or 'nobody'} takes writes"
+            f"{found[0]} takes writes"
         )
 
 

@@ -154,12 +154,12 @@ PLANTED = {
         "new and old both took writes for 1.0 ms",
     ),
     "two writers in the end": (
-        replace(GOOD, finally_={**SWITCHED, "old": primary(1)}, cname=None),
+        replace(GOOD, finally_={**SWITCHED, "old": primary(1)}),
         "one writer in the end",
         "old and new takes writes",
     ),
     "no writer": (
-        replace(GOOD, finally_={**SWITCHED, "new": standby(1)}, cname=None),
+        replace(GOOD, finally_={**SWITCHED, "new": standby(1)}),
         "one writer in the end",
         "nobody takes writes",
     ),
@@ -195,7 +195,6 @@ PLANTED = {
             GOOD,
             finally_={**SWITCHED, "old": primary(1)},
             whole=FEWER,
-            cname=None,
             excused=frozenset({"one writer in the end"}),
         ),
         "no commit lost",

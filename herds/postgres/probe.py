@@ -125,11 +125,16 @@ def _config_file(one: Mapping[str, str], told: Mapping[str, Any]) -> str:
 def _timeline(
     told: Mapping[str, Any], receiver: Receiver | None, checkpointed: int | None
 ) -> int | None:
-    """Tell the live timeline; pg_control's own lags until the next checkpoint."""
+    """Tell the live timeline; pg_control's own lags until the next checkpoint.
+
+    A standby that receives nothing is on that of the WAL file it received last.
+    """
     if told.get("timeline"):
         return int(told["timeline"])
     if receiver is not None and receiver.timeline:
         return receiver.timeline
+    if told.get("wal_timeline"):
+        return max(int(told["wal_timeline"]), checkpointed or 0)
     return checkpointed
 
 

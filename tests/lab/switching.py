@@ -153,7 +153,7 @@ class Moving:
         return [host for host in self.hosts if self.takes_writes(host)]
 
     def runs(self, host: str) -> bool:
-        """Tell whether a member's postmaster lives; none does on a host without power."""
+        """Tell whether a member's postmaster lives; without power none does."""
         try:
             return self.product.is_running(f"{self.herd}@{host}")
         except LabError:

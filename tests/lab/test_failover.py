@@ -69,3 +69,20 @@ def test_a_primary_that_only_we_cannot_reach_is_not_replaced(
     assert row.state == "refused", said(plan)
     assert f"it answers {row.hostname}" in row.outcome
     assert herd.writers() == [herd.primary]
+
+
+def test_a_standby_of_a_lost_primary_tells_the_timeline_it_received_last(
+    herd: Moving,
+) -> None:
+    """Its pg_control still names the one before, and no receiver names a newer one."""
+    herd.move(old_primary="rejoin")
+    (primary,) = herd.writers()
+    timeline = herd.timeline(primary)
+    herd.crash(primary)
+
+    plan = herd.plan("failover")
+
+    (row,) = plan.targets.all()
+    assert row.state == "planned", said(plan)
+    (check,) = [each for each in row.plan["checks"] if each["name"] == "Timeline"]
+    assert check["observed"] == str(timeline)

@@ -9,9 +9,10 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.nemesis.arena import Arena, arena
+from tests.nemesis.by_hand import CARELESS, IMPATIENT
 from tests.nemesis.cli import line, play
-from tests.nemesis.run import CARELESS
-from tests.nemesis.scenario import FAILOVER, SWITCHOVER, Moment, Scenario, draw
+from tests.nemesis.moment import Moment
+from tests.nemesis.scenario import FAILOVER, SWITCHOVER, Scenario, draw
 
 SEED = 2016
 RUNS = 4
@@ -26,17 +27,18 @@ def fought_over(django_db_blocker: DjangoDbBlocker) -> Iterator[Arena]:
         yield made
 
 
-def scenario(action: str, fault: str = "none") -> Scenario:
+def scenario(number: int, action: str, fault: str = "none") -> Scenario:
+    """Give a run on a plain herd that somebody does by hand."""
     return Scenario(
-        name="of its own:0",
-        number=1000,
+        name=f"of its own:{number}",
+        number=number,
         herd="quote",
         action=action,
         choose=0,
         old_primary="rejoin",
         loss="killed",
         fault=fault,
-        moment=Moment(kind="after-yes"),
+        moment=Moment(kind="before"),
         hold=None,
     )
 
@@ -55,8 +57,18 @@ def test_the_product_passes_a_run_of_the_nemesis(
 def test_two_writers_are_seen_where_somebody_promotes_and_stops_nothing(
     fought_over: Arena,
 ) -> None:
-    result = play(fought_over, scenario(CARELESS))
+    result = play(fought_over, scenario(1001, CARELESS))
 
     broken = {each.rule for each in result.violations}
     assert {"one writer at a time", "one writer in the end"} <= broken, line(result)
     assert "whole again by the product" not in broken, line(result)
+
+
+def test_lost_commits_are_seen_where_somebody_waits_for_no_standby(
+    fought_over: Arena,
+) -> None:
+    result = play(fought_over, scenario(1002, IMPATIENT, fault="cut-primary-candidate"))
+
+    broken = {each.rule for each in result.violations}
+    assert "no commit lost" in broken, line(result)
+    assert "one writer at a time" not in broken, line(result)

@@ -15,7 +15,7 @@ from herds.errors import ElephaasError
 from herds.models import Operation, OperationStep, OperationTarget
 from herds.operations import requests
 from tests.lab.product import ANNA, refreshed
-from tests.nemesis.scenario import Moment
+from tests.nemesis.moment import Moment
 from tests.nemesis.scene import Scene
 
 _T = TypeVar("_T")

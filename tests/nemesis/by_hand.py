@@ -1,4 +1,4 @@
-"""A switchover as a hurried person does it: what the nemesis itself is tried on."""
+"""Switchovers as people do them by hand: what the nemesis itself is tried on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import time
 from contextlib import suppress
 
 from lab import LabError
-from tests.nemesis.scenario import Moment
+from tests.nemesis.moment import Moment
 from tests.nemesis.scene import Scene
+
+BY_HAND = "by-hand"
+CARELESS = "careless"
+IMPATIENT = "impatient"
+KINDS = (BY_HAND, CARELESS, IMPATIENT)
+"""People: all do without checks; one stops nothing, one waits for nobody."""
 
 _STEPS = ("stop", "promote", "dns", "old_primary")
 
@@ -16,10 +22,9 @@ _STEPS = ("stop", "promote", "dns", "old_primary")
 class ByHand:
     """Stop, promote, move the name, start the old primary as a standby; no checks."""
 
-    def __init__(self, scene: Scene, *, careless: bool = False) -> None:
-        """Prepare; who is careless forgets to stop the old primary first."""
+    def __init__(self, scene: Scene, kind: str) -> None:
         self._scene = scene
-        self._careless = careless
+        self._kind = kind
         self._began: list[str] = []
         self._at = time.monotonic()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -53,8 +58,10 @@ class ByHand:
                 getattr(self, f"_{step}")()
 
     def _stop(self) -> None:
-        if not self._careless:
-            self._scene.pg_ctl(self._scene.old, "-m", "fast", "-w", "stop")
+        # A fast stop would wait for the standbys to receive everything.
+        mode = "immediate" if self._kind == IMPATIENT else "fast"
+        if self._kind != CARELESS:
+            self._scene.pg_ctl(self._scene.old, "-m", mode, "-w", "stop")
 
     def _promote(self) -> None:
         self._scene.sql(self._scene.candidate, "SELECT pg_promote(true, 4)")
@@ -64,6 +71,6 @@ class ByHand:
 
     def _old_primary(self) -> None:
         scene = self._scene
-        if not self._careless:
+        if self._kind == BY_HAND:
             scene.in_data(scene.old, "touch standby.signal")
             scene.pg_ctl(scene.old, "-w", *scene.start_words())

@@ -17,9 +17,10 @@ from herds.operations import registry
 from lab import LabError
 from tests.nemesis import keeping
 from tests.nemesis.arena import Arena, arena
+from tests.nemesis.by_hand import BY_HAND, KINDS
 from tests.nemesis.checker import NO_FAULT
 from tests.nemesis.faults import FAULTS
-from tests.nemesis.run import BY_HAND, CARELESS, Result, Run
+from tests.nemesis.run import Result, Run
 from tests.nemesis.scenario import FAILOVER, SWITCHOVER, Scenario, draw
 
 EVIDENCE = Path("/var/tmp/elephaas-nemesis")
@@ -152,7 +153,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--actions",
         nargs="+",
-        choices=[SWITCHOVER, FAILOVER, BY_HAND, CARELESS],
+        choices=[SWITCHOVER, FAILOVER, *KINDS],
         default=_known_actions(),
         metavar="ACTION",
     )

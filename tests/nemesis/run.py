@@ -12,7 +12,7 @@ from tests.lab.product import Product
 from tests.nemesis import checker, mending
 from tests.nemesis.arena import Arena
 from tests.nemesis.asking import Asked, do
-from tests.nemesis.by_hand import ByHand
+from tests.nemesis.by_hand import KINDS, ByHand
 from tests.nemesis.checker import Violation, violations
 from tests.nemesis.evidence import Ending, Evidence, Herd
 from tests.nemesis.faults import FAULTS, Fault
@@ -21,10 +21,6 @@ from tests.nemesis.observer import Observer
 from tests.nemesis.scenario import FAILOVER, Scenario
 from tests.nemesis.scene import Scene
 from tests.nemesis.writer import Writer
-
-BY_HAND = "by-hand"
-CARELESS = "careless"
-"""A person's work, well done and not; what the nemesis itself is tried on."""
 
 _WARM = 12  # commits before anything begins
 _PLANNED_WITHIN = 30.0
@@ -86,11 +82,14 @@ class Run:
                     self._warm(writer)
                     self._before = scene.look()
                     try:
+                        if self.scenario.moment.kind == "before":
+                            self._strike()
+                            self._write_on(writer, 1.0)
                         self._act()
                     finally:
                         self._mend()
                     self._bring_to_an_end()
-                    self._write_on(writer)
+                    self._write_on(writer, 6.0)
                 finally_ = scene.look()
                 cname = self._name()
                 mended = mending.make_whole(scene, self._rightful())
@@ -141,8 +140,6 @@ class Run:
 
     def _act(self) -> None:
         moment = self.scenario.moment
-        if moment.kind == "before":
-            self._strike()
         if self._is_by_hand:
             self._act_by_hand()
             return
@@ -167,7 +164,7 @@ class Run:
 
     def _act_by_hand(self) -> None:
         moment = self.scenario.moment
-        hand = ByHand(self.scene, careless=self.scenario.action == CARELESS)
+        hand = ByHand(self.scene, self.scenario.action)
         hand.begin()
         if moment.kind not in {"before", "planned"} and hand.wait_for(moment, 30):
             self._strike()
@@ -195,7 +192,7 @@ class Run:
 
     @property
     def _is_by_hand(self) -> bool:
-        return self.scenario.action in {BY_HAND, CARELESS}
+        return self.scenario.action in KINDS
 
     @property
     def _is_failover(self) -> bool:
@@ -332,9 +329,9 @@ class Run:
                 if state not in checker.GOOD:
                     self._left_undone.append(f"{each['action']} {host}: {words}")
 
-    def _write_on(self, writer: Writer) -> None:
-        """Have commits after the end, too, where anybody takes them."""
-        count, deadline = len(writer.commits()), time.monotonic() + 6
+    def _write_on(self, writer: Writer, seconds: float) -> None:
+        """Have more commits, where anybody takes them."""
+        count, deadline = len(writer.commits()), time.monotonic() + seconds
         while len(writer.commits()) < count + _WARM and time.monotonic() < deadline:
             time.sleep(0.02)
 

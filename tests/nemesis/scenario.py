@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tests.nemesis.checker import NO_FAULT
 from tests.nemesis.faults import FAULTS
 from tests.nemesis.loss import LOSSES
+from tests.nemesis.moment import Moment
 
 SWITCHOVER = "switchover"
 FAILOVER = "failover"
@@ -23,26 +24,6 @@ _STEPS = {
 }
 _STEPS_OF_ALL = {"promote": 4, "dns": 1, "followers": 2, "verify": 1}
 """The named steps, and how often each is the moment of a fault."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """When a fault strikes.
-
-    Attributes:
-        kind: ``before`` the plan is asked for, ``planned`` (before the yes), some time
-            ``after-yes``, or when a step ``begins`` or ``ended``.
-        step: the name of the step.
-        later: seconds after that.
-    """
-
-    kind: str
-    step: str = ""
-    later: float = 0.0
-
-    def __str__(self) -> str:
-        words = f"{self.step} {self.kind}".strip()
-        return f"{words} +{self.later * 1000:.0f} ms" if self.later else words
 
 
 @dataclass(frozen=True, kw_only=True)

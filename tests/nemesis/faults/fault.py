@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from tests.nemesis.by_hand import KINDS
 from tests.nemesis.scene import Scene
 
-SWITCHOVER_ONLY = frozenset({"switchover", "by-hand", "careless"})
+SWITCHOVER_ONLY = frozenset({"switchover", *KINDS})
 _ALL = SWITCHOVER_ONLY | {"failover"}
 
 

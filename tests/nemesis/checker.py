@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 from tests.nemesis.evidence import Ending, Evidence, Facts, Herd
 
 NO_FAULT = "none"
+FAILOVER = "failover"
 GOOD = frozenset({"succeeded", "follow-ups"})
 UNCHANGED = frozenset({"rolled back", "refused"})
 
@@ -91,7 +92,7 @@ def _losses(evidence: Evidence) -> Iterator[str]:
         f"{len(missing)} of {len(evidence.commits)} acknowledged commits are not on "
         f"{writer} ({missing[0]} to {missing[-1]})"
     )
-    if evidence.action != "failover":
+    if evidence.action != FAILOVER:
         yield words
         return
     if evidence.announced_loss is None:
@@ -128,6 +129,8 @@ def untrue(ending: Ending, evidence: Evidence) -> Iterator[str]:
     """Give what is not as the state of an operation says, at the time of its end."""
     if ending.state in GOOD:
         yield from _not_switched(ending, evidence)
+    elif ending.state == "rolled back" and evidence.action == FAILOVER:
+        yield from _promoted(ending, evidence)
     elif ending.state == "rolled back":
         yield from _not_back(ending, evidence)
     elif ending.state == "refused":
@@ -172,6 +175,13 @@ def _not_back(ending: Ending, evidence: Evidence) -> Iterator[str]:
     for host in sorted(ending.reachable - exempt):
         if not _follows(ending.herd.get(host), host, old):
             yield f"{host} does not stream from {evidence.old}"
+
+
+def _promoted(ending: Ending, evidence: Evidence) -> Iterator[str]:
+    """A lost primary does not come back; no standby may have taken over, though."""
+    for host in writers(ending.herd):
+        if host != evidence.old:
+            yield f"{host} takes writes"
 
 
 def _changed(ending: Ending, evidence: Evidence) -> Iterator[str]:

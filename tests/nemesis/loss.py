@@ -29,7 +29,6 @@ class Loss:
         scene, old = self._scene, self._scene.old
         self._struck = True
         scene.touched.add(old)
-        scene.excused.add("one writer in the end")
         if self._kind == KILLED:
             scene.signal(old, "KILL", scene.postmaster(old))
             return

@@ -267,7 +267,9 @@ class Run:
 
     def _bring_to_an_end(self) -> None:
         """Resume or retry what did not come to a good end; do what it left to do."""
-        good = checker.GOOD | checker.UNCHANGED
+        good = checker.GOOD
+        if not self._is_failover:
+            good |= checker.UNCHANGED
         for _ in range(_ATTEMPTS - 1):
             if not self._endings or self._hung or self._endings[-1].state in good:
                 break
@@ -298,7 +300,13 @@ class Run:
         if self._endings[-1].state == "interrupted":
             asked = latest.resumed()
         else:
-            asked = latest.again()
+            # A lost primary is still lost: somebody has to take over after all.
+            action, host = self.scenario.action, self.scene.candidate
+            asked = (
+                Asked.plan(self.scene, action, host)
+                if self._is_failover
+                else latest.again()
+            )
             if not asked.wait(lambda: not asked.is_planning(), _PLANNED_WITHIN):
                 self._hung.append(f"no second plan after {_PLANNED_WITHIN:g} s")
                 return False

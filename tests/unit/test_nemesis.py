@@ -136,6 +136,13 @@ BLAMELESS = {
         FAILOVER,
         finally_={**SWITCHED, "new": primary(2, "sib", rows=ROWS - {98, 99, 100})},
     ),
+    "a failover rolled back, then done": replace(
+        FAILOVER,
+        endings=(
+            replace(ROLLED_BACK, herd={**BEFORE, "old": None}),
+            replace(SUCCEEDED, herd={**SWITCHED, "old": None}),
+        ),
+    ),
     "two writers by the fault's own doing": replace(
         GOOD,
         stretches=(*GOOD.stretches, Stretch(host="old", since=6.0, until=7.0)),
@@ -199,6 +206,11 @@ PLANTED = {
         ),
         "no commit lost",
         "are not on new",
+    ),
+    "a failover rolled back, and yet promoted": (
+        replace(FAILOVER, endings=(replace(ROLLED_BACK, herd=SWITCHED), SUCCEEDED)),
+        "the operation tells the truth",
+        "'rolled back', and new takes writes",
     ),
     "the name left behind": (
         replace(GOOD, cname="old"),

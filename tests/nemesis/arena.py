@@ -130,6 +130,10 @@ class Arena:
         worker.kill()
         return worker.row
 
+    def give_up_worker(self, herd: str) -> Worker:
+        """Have a herd's worker run on, as one that another will replace."""
+        return self._workers.pop(herd).row
+
     def close(self) -> None:
         """End the workers."""
         self._endings.close()

@@ -11,7 +11,8 @@ from tests.nemesis.evidence import Ending, Evidence, Facts, Herd
 NO_FAULT = "none"
 FAILOVER = "failover"
 GOOD = frozenset({"succeeded", "follow-ups"})
-UNCHANGED = frozenset({"rolled back", "refused"})
+BACK = frozenset({"rolled back", "cancelled"})
+UNCHANGED = BACK | {"refused"}
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ def untrue(ending: Ending, evidence: Evidence) -> Iterator[str]:
     """Give what is not as the state of an operation says, at the time of its end."""
     if ending.state in GOOD:
         yield from _not_switched(ending, evidence)
-    elif ending.state == "rolled back" and evidence.action == FAILOVER:
+    elif ending.state in BACK and evidence.action == FAILOVER:
         yield from _promoted(ending, evidence)
-    elif ending.state == "rolled back":
+    elif ending.state in BACK:
         yield from _not_back(ending, evidence)
     elif ending.state == "refused":
         yield from _changed(ending, evidence)

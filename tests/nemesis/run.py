@@ -22,6 +22,9 @@ from tests.nemesis.scenario import FAILOVER, Scenario
 from tests.nemesis.scene import Scene
 from tests.nemesis.writer import Writer
 
+_HALTING = frozenset({"worker-killed", "worker-frozen", "metadata-restarted"})
+"""Faults that no operation can end under."""
+
 _WARM = 12  # commits before anything begins
 _PLANNED_WITHIN = 30.0
 _ENDED_WITHIN = 60.0
@@ -149,6 +152,7 @@ class Run:
         if not asked.wait(lambda: not asked.is_planning(), _PLANNED_WITHIN):
             self._hung.append(f"no plan after {_PLANNED_WITHIN:g} s")
             return
+        self.scene.operation = asked.operation.pk
         self._announced = asked.announced_loss()
         if moment.kind == "planned":
             self._strike()
@@ -227,7 +231,7 @@ class Run:
 
     def _patience(self) -> float:
         """Give how long the operation may last while a fault lasts."""
-        needs_mending = self.scenario.fault in {"worker-killed", "metadata-restarted"}
+        needs_mending = self.scenario.fault in _HALTING
         return 3.0 if needs_mending and self._struck else _ENDED_WITHIN
 
     def _ending(self, asked: Asked, state: str, words: str, before: Herd) -> Ending:

@@ -35,7 +35,8 @@ SELECT pg_is_in_recovery(),
 class Scene:
     """A herd whose primary is ``old`` and whose ``candidate`` is to take over.
 
-    ``sibling`` is the third member. Everything here is done and asked on the hosts,
+    ``sibling`` is the third member, ``operation`` the number of what was asked for
+    last. Everything here is done and asked on the hosts,
     behind the product's back.
     """
 
@@ -56,6 +57,7 @@ class Scene:
         standbys = [host for host in self.members if host != self.old]
         self.candidate = standbys[choose % len(standbys)]
         (self.sibling,) = [host for host in standbys if host != self.candidate]
+        self.operation: int | None = None
         self.reachable = set(self.members)
         self.touched: set[str] = set()
         self.excused: set[str] = set()

@@ -98,6 +98,7 @@ BLAMELESS = {
     "switched": GOOD,
     "switched, nothing done to it": replace(GOOD, fault="none"),
     "rolled back": BACK,
+    "cancelled": ending(ROLLED_BACK, state="cancelled"),
     "refused": ending(REFUSED),
     "the old primary left stopped": replace(
         PREPARED, endings=(replace(SUCCEEDED, herd={**SWITCHED, "old": None}),)
@@ -265,6 +266,16 @@ PLANTED = {
         herd(ROLLED_BACK, old=None),
         "the operation tells the truth",
         "old does not take writes again",
+    ),
+    "cancelled, and nobody started it": (
+        replace(
+            BACK,
+            endings=(
+                replace(ROLLED_BACK, state="cancelled", herd={**BEFORE, "old": None}),
+            ),
+        ),
+        "the operation tells the truth",
+        "'cancelled', and old does not take writes again",
     ),
     "rolled back on another timeline": (
         herd(ROLLED_BACK, old=primary(3, "new", "sib"), new=standby(3), sib=standby(3)),

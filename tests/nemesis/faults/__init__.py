@@ -12,6 +12,8 @@ __all__ = ["FAULTS", "Fault"]
 FAULTS: Mapping[str, type[Fault]] = {
     "none": Fault,
     "worker-killed": service.WorkerKilled,
+    "worker-frozen": service.WorkerFrozen,
+    "cancelled": service.Cancelled,
     "cut-worker-primary": network.CutWorkerPrimary,
     "cut-worker-candidate": network.CutWorkerCandidate,
     "cut-worker-sibling": network.CutWorkerSibling,

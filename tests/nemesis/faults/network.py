@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from tests.nemesis.faults.fault import SWITCHOVER_ONLY, Fault
+from tests.nemesis.scene import Scene
+
+
+def _is_on(scene: Scene, host: str) -> bool:
+    return scene.lab.state.running(host) is not None
 
 
 class _Cut(Fault):
@@ -13,8 +18,10 @@ class _Cut(Fault):
         raise NotImplementedError
 
     def strike(self) -> None:
-        """Let no packet pass between them."""
+        """Let no packet pass between them, if both are there."""
         left, right = self.sides()
+        if not (_is_on(self.scene, left) and _is_on(self.scene, right)):
+            return
         self.scene.lab.partition([left], [right])
         self.scene.reachable -= {left, right}
 
@@ -71,8 +78,8 @@ class _LinkDown(Fault):
         raise NotImplementedError
 
     def strike(self) -> None:
-        """Take the link down."""
-        if self.host() != "dns" and self.scene.lab.state.running(self.host()) is None:
+        """Take the link down, if the host is on."""
+        if not _is_on(self.scene, self.host()):
             return
         self.scene.lab.cut(self.host())
         self.scene.reachable -= {self.host()}

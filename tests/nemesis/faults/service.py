@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from datetime import timedelta
 
 from django.db import connection
 from django.utils import timezone
 
+from herds.errors import ElephaasError
 from herds.models import Worker
-from herds.operations import reaper
+from herds.operations import reaper, requests
 from tests.nemesis.faults.fault import Fault
-from tests.nemesis.scene import Scene
+from tests.nemesis.scene import BERT, Scene
 
 
 class WorkerKilled(Fault):
@@ -29,11 +31,56 @@ class WorkerKilled(Fault):
         """Let its silence have lasted, and start another one."""
         row, self._row = self._row, None
         if row is not None:
-            Worker.objects.filter(pk=row.pk).update(
-                heartbeat_at=timezone.now() - timedelta(seconds=30)
-            )
-            reaper.reap()
+            declare_lost(row)
             self.scene.arena.start_worker(self.scene.herd)
+
+
+class WorkerFrozen(Fault):
+    """The worker stands still, is given up, and wakes up where it stood."""
+
+    def __init__(self, scene: Scene, dice: random.Random) -> None:
+        super().__init__(scene, dice)
+        self._row: Worker | None = None
+
+    def strike(self) -> None:
+        """Stop it (SIGSTOP)."""
+        self._row = self.scene.arena.give_up_worker(self.scene.herd)
+        self._signal("STOP")
+
+    def mend(self) -> None:
+        """Declare it lost, wake it up, and have another one, in any order."""
+        if self._row is None:
+            return
+        declare_lost(self._row)
+        first = self.dice.random() < 0.5
+        if first:
+            self.scene.arena.start_worker(self.scene.herd)
+        self._signal("CONT")
+        if not first:
+            self.scene.arena.start_worker(self.scene.herd)
+        self._row = None
+
+    def _signal(self, name: str) -> None:
+        if self._row is not None:
+            self.scene.signal("control", name, str(self._row.pid))
+
+
+def declare_lost(worker: Worker) -> None:
+    """Let a worker's silence have lasted until it is noticed."""
+    Worker.objects.filter(pk=worker.pk).update(
+        heartbeat_at=timezone.now() - timedelta(seconds=30)
+    )
+    reaper.reap()
+
+
+class Cancelled(Fault):
+    """Somebody cancels the operation."""
+
+    def strike(self) -> None:
+        """Ask it to stop; too late is fine."""
+        if self.scene.operation is not None:
+            with contextlib.suppress(ElephaasError):
+                requests.cancel(self.scene.operation, BERT)
 
 
 class MetadataRestarted(Fault):

@@ -73,7 +73,7 @@ def test_make_explains_each_target() -> None:
 
     assert all(target.startswith("ready") for target in unexplained)
     assert set(make_targets()) >= {
-        *("setup", "demo", "demo-up", "demo-down", "test", "lint", "bench")
+        *("setup", "demo", "demo-up", "demo-down", "test", "lint", "bench", "nemesis")
     }
 
 

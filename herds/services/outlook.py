@@ -336,7 +336,7 @@ def _checks(target: Target, source: Member, outlook: Outlook) -> Sequence[Check]
             Check(
                 name="Followers",
                 how="pg_stat_replication",
-                observed=f"{names} stream from {target.host}",
+                observed=f"streaming from {target.host}: {names}",
                 threshold="they wait until it is back",
                 verdict=Verdict.WARN,
                 observed_at=at,

@@ -44,14 +44,13 @@ _FUTILE = 3.0  # seconds after which a stop command that failed is believed
 class Handover:
     """Who hands over to whom, and what follows the moment it has happened.
 
-    ``address`` is where the old primary streams to the new one. ``on_promoted`` is
-    called at once when the new primary takes writes; it raises nothing.
+    ``on_promoted`` is called at once when the new primary takes writes; it raises
+    nothing.
     """
 
     target: Target
     old: Member
     new: Member
-    address: str
     on_promoted: Callable[[], None]
 
     @property
@@ -62,11 +61,15 @@ class Handover:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tools:
-    """What waits on both hosts."""
+    """What waits on both hosts.
+
+    ``spared`` are the old primary's processes that send the new one its WAL.
+    """
 
     stop: Armed
     promote: Armed
     standby: Session
+    spared: tuple[int, ...]
 
 
 def hand_over(handover: Handover) -> float:
@@ -82,8 +85,8 @@ def hand_over(handover: Handover) -> float:
     """
     with _prepared(handover) as tools:
         began = handover.target.clock.monotonic()
-        with _undone_on_failure(handover):
-            checkpoint = _stop(handover, tools.stop)
+        with _undone_on_failure(handover, tools.stop):
+            checkpoint = _stop(handover, tools)
             _compare(handover, tools.standby, checkpoint)
             handover.target.steps.refuse_lost()
         _promote(handover, tools.promote, tools.standby)
@@ -105,6 +108,7 @@ def go_on(handover: Handover, checkpoint: Lsn) -> None:
     """
     with ExitStack() as held:
         with _undone_on_failure(handover):
+            _keep_down(handover)
             promote = held.enter_context(
                 arm(handover.new.cluster, "promote", seconds=handover.target.patience)
             )
@@ -135,9 +139,26 @@ def _record_roles(handover: Handover) -> None:
     )
 
 
+def _keep_down(handover: Handover) -> None:
+    """See that the old primary, stopped by an earlier attempt, comes back as none.
+
+    Raises:
+        PreconditionFailed: it runs.
+        ElephaasError: nothing is known of its host.
+    """
+    host = handover.old.host
+    with handover.target.steps.step("fence", f"Keep {host} from coming back") as step:
+        promotion.fence(handover.old.cluster)
+        step.note("It can only start as a standby now.")
+
+
 @contextmanager
-def _undone_on_failure(handover: Handover) -> Iterator[None]:
+def _undone_on_failure(handover: Handover, stop: Armed | None = None) -> Iterator[None]:
     """Have the old primary started again if anything fails before the promotion.
+
+    Args:
+        handover: what is undone.
+        stop: the command that stops it, which could stop or fence it meanwhile.
 
     Raises:
         RolledBack: it takes writes again.
@@ -148,6 +169,8 @@ def _undone_on_failure(handover: Handover) -> Iterator[None]:
     except Interrupted:
         raise
     except ElephaasError as error:
+        if stop is not None:
+            stop.leave()
         roll_back(handover.undo, error)
 
 
@@ -162,17 +185,13 @@ def _prepared(handover: Handover) -> Iterator[_Tools]:
             checkpoint(old, cancel=target.cancelled)
             standby = held.enter_context(_session(handover))
             stop = held.enter_context(
-                arm(
-                    old,
-                    "stop",
-                    seconds=target.patience + _UNDOING,
-                    spared=handover.address,
-                )
+                arm(old, "stop", seconds=target.patience + _UNDOING)
             )
             promote = held.enter_context(arm(new, "promote", seconds=target.patience))
             standby.ask("SELECT 1;", timeout=15.0)
+            spared = promotion.sender_pids(old, handover.new.name)
             step.note("Checkpoints are taken; both commands wait on their hosts.")
-        yield _Tools(stop=stop, promote=promote, standby=standby)
+        yield _Tools(stop=stop, promote=promote, standby=standby, spared=spared)
 
 
 def _session(handover: Handover) -> AbstractContextManager[Session]:
@@ -181,7 +200,7 @@ def _session(handover: Handover) -> AbstractContextManager[Session]:
     return hold_session(handover.new.cluster.shell, ref.data_directory, name)
 
 
-def _stop(handover: Handover, stop: Armed) -> Lsn:
+def _stop(handover: Handover, tools: _Tools) -> Lsn:
     """Stop the old primary and see it shut down and unable to come back as one.
 
     Returns:
@@ -190,9 +209,9 @@ def _stop(handover: Handover, stop: Armed) -> Lsn:
     Raises:
         ElephaasError: it was not seen to shut down, or not to be fenced.
     """
-    target, host = handover.target, handover.old.host
+    target, host, stop = handover.target, handover.old.host, tools.stop
     with target.steps.step("stop", f"Stop {host} (fast)") as step:
-        stop.go()
+        stop.go(tools.spared)
         event = _await_down(handover, stop, step)
         step.ran(stop.command, stop.status, stop.printed())
         if event.name == "crashed":
@@ -213,6 +232,8 @@ def _stop(handover: Handover, stop: Armed) -> Lsn:
             f"Shut down at {event.checkpoint} on timeline {event.timeline}; "
             "it can only start as a standby now."
         )
+        if stop.senders_ended:
+            step.note(f"Ended, for it stood still: {', '.join(stop.senders_ended)}.")
     return event.checkpoint
 
 

@@ -50,7 +50,7 @@ test-lab: ready-tests ## Run the tests on lab hosts and in a browser, one at a t
 nemesis: ready-tests ## Break things while primaries move; RUNS=100, SEED=1 (root)
 	$(PYTHON) -m tests.nemesis --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
-bench: ready-bench ## Measure against pssh and ansible on 100 lab hosts (root)
+bench: ready-bench ## Measure against other tools on lab hosts (root)
 	$(PYTHON) -m bench
 
 ready:

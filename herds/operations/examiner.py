@@ -94,6 +94,7 @@ def _look_at(row: OperationTarget, reading: _Reading, crew: Crew) -> PlannedTarg
                 record=lambda seen: None,
                 plan={**row.plan, "facts": facts_of(instance)},
                 parameters=reading.operation.parameters,
+                in_metadata=crew.journal.do,
                 patience=crew.toolbox.patience,
                 nameserver=crew.toolbox.nameserver,
                 record_vhost=partial(reading.vhosts.__setitem__, instance.herd_id),

@@ -51,9 +51,11 @@ class Event:
 class Armed:
     """One of the ``COMMANDS``, waiting on its host; made by ``arm``."""
 
-    def __init__(self, cluster: Cluster, name: str, *, seconds: float) -> None:
+    def __init__(
+        self, cluster: Cluster, name: str, *, seconds: float, spared: str
+    ) -> None:
         self.host = cluster.host
-        self.command = cluster.command_line(name)
+        self.command = cluster.command(name)
         self.told: dict[str, Event] = {}
         self._name = name
         self._mark = new_mark()
@@ -66,7 +68,7 @@ class Armed:
         self._ended: Completed | ElephaasError | None = None
         self._shell = cluster.shell
         argv = ["sh", "-c", script("armed.sh"), "elephaas", cluster.ref.data_directory]
-        argv += [self._mark, self.command, name, str(max(1, int(seconds)))]
+        argv += [self._mark, self.command, name, str(max(1, int(seconds))), spared]
         self._argv = argv
         self._seconds = seconds
         self._runner = threading.Thread(target=self._run, daemon=True)
@@ -182,7 +184,9 @@ class Armed:
 
 
 @contextmanager
-def arm(cluster: Cluster, name: str, *, seconds: float) -> Iterator[Armed]:
+def arm(
+    cluster: Cluster, name: str, *, seconds: float, spared: str = ""
+) -> Iterator[Armed]:
     """Have one of the ``COMMANDS`` wait on its host until it is given the word.
 
     Of "stop" more is told than its exit status: "down" once pg_control says that the
@@ -194,12 +198,16 @@ def arm(cluster: Cluster, name: str, *, seconds: float) -> Iterator[Armed]:
         cluster: a running one.
         name: the key of the command.
         seconds: how long it is watched after the word.
+        spared: of "stop", the address of the standby that has to get everything. The
+            other WAL senders are ended where the shutdown waits for longer than about
+            a second: one of them may have a client that takes nothing any more. Empty
+            to end none.
 
     Raises:
         TemplateProblem: the template asks for something that is not known.
         ElephaasError: the host does not have it in place.
     """
-    armed = Armed(cluster, name, seconds=seconds)
+    armed = Armed(cluster, name, seconds=seconds, spared=spared)
     try:
         armed.wait_for("ready", seconds=_READY_WITHIN)
         yield armed

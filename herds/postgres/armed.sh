@@ -1,8 +1,9 @@
 # Waits on its host for the word "go", then runs a command and tells what comes of it.
 # Every event is a line that begins with the mark.
 # $1 data directory, $2 the mark, $3 the command, $4 "stop" where the end of the cluster
-# is watched, $5 the longest to watch, in seconds.
-directory=$1 mark=$2 command=$3 watch=$4 seconds=$5
+# is watched, $5 the longest to watch, in seconds, $6 the address of the one WAL sender
+# that is needed until the end, where it is known.
+directory=$1 mark=$2 command=$3 watch=$4 seconds=$5 spared=$6
 
 need running
 tell() { printf '\n%s %s\n' "$mark" "$*"; }
@@ -14,7 +15,7 @@ tell() { printf '\n%s %s\n' "$mark" "$*"; }
 # From then on the cluster cannot start as a primary: whoever starts it gets a standby.
 watcher='
   use IO::Handle;
-  ($directory, $pid, $seconds, $mark, $command) = @ARGV;
+  ($directory, $pid, $seconds, $mark, $command, $spared) = @ARGV;
   $| = 1;
   sub tell_of { syswrite STDOUT, "\n$mark @_\n" }
   sub control {
@@ -38,6 +39,18 @@ watcher='
     tell_of("fenced", fence());
     system "sync", $directory;
   }
+  # A WAL sender whose client takes nothing any more keeps the shutdown waiting, until
+  # wal_sender_timeout or for ever.
+  sub end_senders {
+    for (glob "/proc/[0-9]*") {
+      open my $file, "<", "$_/status" or next;
+      next if !grep /^PPid:\s+$pid$/, <$file>;
+      open $file, "<", "$_/cmdline" or next;
+      my $title = <$file> // "";
+      next if $title !~ /walsender/ || $title =~ /walsender \S+ \Q$spared\E\(/;
+      kill "TERM", substr $_, 6;
+    }
+  }
   tell_of("ready");
   exit 0 if (<STDIN> // "") !~ /^go/;
   $child = fork;
@@ -54,6 +67,7 @@ watcher='
     my $lives = -e "/proc/$pid/cwd";
     # Read after the look at the process, so that its last word is not missed.
     see_down() if !$down;
+    if (!$down && $spared ne "" && ++$looks % 500 == 0) { end_senders() }
     tell_of($down ? "gone" : "crashed") if !$lives && !$gone++;
     last if $gone && !defined $child;
     select undef, undef, undef, $down ? 0.02 : 0.002;
@@ -68,4 +82,5 @@ if [ "$watch" != stop ]; then
   tell status "$?"
   exit
 fi
-exec perl -e "$watcher" "$directory" "$pid" "$seconds" "$mark" "$command"
+exec perl -e "$watcher" "$directory" "$pid" "$seconds" "$mark" "$command" \
+  "$spared"

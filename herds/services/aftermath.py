@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from herds.domain.cluster import Observation
 from herds.domain.outcome import FollowUp, Outcome
-from herds.errors import ElephaasError, NotObserved
+from herds.errors import (
+    ElephaasError,
+    Interrupted,
+    NotObserved,
+    PreconditionFailed,
+)
 from herds.postgres import promotion, replication
 from herds.postgres.rewind import checkpoint
 from herds.postgres.streaming import Streaming, await_streaming
@@ -55,23 +61,27 @@ def settle(aftermath: Aftermath) -> Outcome:
     """Have all others follow the new primary, look at the result, and say what is true.
 
     Raises:
-        ElephaasError: the new primary itself cannot be looked at.
+        Interrupted: the new primary itself cannot be looked at.
     """
     target, new = aftermath.target, aftermath.new
     target.steps.must_finish()
     followed = _have_all_follow(aftermath)
     aftermath.move.confirm()
+    # The name comes first: a rebuild follows it.
     left = [
+        *aftermath.move.left,
         *(each for each in followed if isinstance(each, FollowUp)),
         *aftermath.left,
-        *aftermath.move.left,
     ]
-    with target.steps.step("verify", f"See what {new.host} does") as step:
-        late = _checkpoint(new)
-        timeline, _ = position_now(new.cluster)
-        seen = target.at(new).look()
-        step.saw(seen)
-        step.note(f"It writes on timeline {timeline}.{late}")
+    try:
+        timeline = _verify(aftermath)
+    except ElephaasError as error:
+        raise Interrupted(
+            f"{new.host} was promoted, and cannot be seen now: {error.message}",
+            host=new.host,
+            output=error.output,
+            hint="Resume once it can be reached. If it is lost for good, fail over.",
+        ) from error
     names = [str(each) for each in followed if not isinstance(each, FollowUp)]
     sentence = f"{new.host} takes writes on timeline {timeline}"
     if names:
@@ -82,6 +92,17 @@ def settle(aftermath: Aftermath) -> Outcome:
     if left:
         sentence += f". Left to do: {' '.join(each.words for each in left)}"
     return Outcome(sentence=sentence.rstrip(".") + ".", follow_ups=tuple(left))
+
+
+def _verify(aftermath: Aftermath) -> int:
+    """See that the new primary takes writes; give its timeline."""
+    target, new = aftermath.target, aftermath.new
+    with target.steps.step("verify", f"See what {new.host} does") as step:
+        late = _checkpoint(new)
+        timeline, _ = position_now(new.cluster)
+        step.saw(target.at(new).look())
+        step.note(f"It writes on timeline {timeline}.{late}")
+    return timeline
 
 
 def _checkpoint(new: Member) -> str:
@@ -143,7 +164,7 @@ def _make_follower(aftermath: Aftermath, member: Member) -> str | FollowUp:
             seconds=target.patience,
             host=member.host,
         )
-    replication.follow(member.cluster, _aim(aftermath, target))
+    seen = _tell_whom_to_follow(aftermath, target, seen)
     if aftermath.old_primary != REJOIN and not seen.is_running:
         _record(aftermath, target)
         return FollowUp(
@@ -158,6 +179,19 @@ def _make_follower(aftermath: Aftermath, member: Member) -> str | FollowUp:
         _start(target)
     _see_it_stream(aftermath, target)
     return member.host
+
+
+def _tell_whom_to_follow(
+    aftermath: Aftermath, target: Target, seen: Observation
+) -> Observation:
+    """Write the old primary's settings, running or not; give what it is then."""
+    try:
+        replication.follow(target.cluster, _aim(aftermath, target))
+    except PreconditionFailed:
+        # Somebody has started it meanwhile, and it could only become a standby.
+        _, seen = target.await_state(lambda now: now.in_recovery is True)
+        replication.follow(target.cluster, _aim(aftermath, target))
+    return seen
 
 
 def _start(target: Target) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from herds.domain.cluster import Activity, Observation
 from herds.domain.outcome import FollowUp, Outcome
 from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
 from herds.errors import (
@@ -267,6 +268,15 @@ def _take_over(target: Target, seen: _Seen, new: View) -> None:
     except ElephaasError as error:
         _go_back(target, old, standbys, error, fenced=fenced)
     _promote(target, new.member)
+    target.record_member(
+        new.member.instance_id,
+        Observation(
+            activity=Activity.RUNNING,
+            observed_at=target.clock.now(),
+            answers=True,
+            in_recovery=False,
+        ),
+    )
 
 
 def _refuse_drift(target: Target, seen: _Seen) -> None:
@@ -308,7 +318,7 @@ def _fence_old(target: Target, old: View) -> bool:
             done = True
         else:
             step.note(f"Somebody said: {attested}. It is fenced once it is seen.")
-        target.keep(
+        target.in_metadata(
             partial(
                 fence.enter, old.member.instance_id, None, attested, is_applied=done
             )
@@ -418,7 +428,9 @@ def _forward(
 ) -> Outcome:
     """Do all that comes after the promotion; the lost primary is left for later."""
     old = seen.old.member
-    target.keep(partial(fence.note_successor, old.instance_id, new.member.instance_id))
+    target.in_metadata(
+        partial(fence.note_successor, old.instance_id, new.member.instance_id)
+    )
     return settle(
         Aftermath(
             target=target,

@@ -105,7 +105,7 @@ def _run(target: Target) -> str:
     with target.steps.step("fence", f"Fence {target.host}") as step:
         was = apply_fence(target)
         step.note(f"It was {was}.")
-    target.keep(lambda: note_applied(target.instance_id, timezone.now()))
+    target.in_metadata(lambda: note_applied(target.instance_id, timezone.now()))
     return (
         f"{target.host} came back as {was}, and is fenced: it can only start as a "
         "standby. Rebuild it to have it follow again."

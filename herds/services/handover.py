@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
+from herds.domain.cluster import Activity, Observation
 from herds.domain.lsn import Lsn
 from herds.errors import (
     CommandFailed,
@@ -43,13 +44,14 @@ _FUTILE = 3.0  # seconds after which a stop command that failed is believed
 class Handover:
     """Who hands over to whom, and what follows the moment it has happened.
 
-    ``on_promoted`` is called at once when the new primary takes writes; it raises
-    nothing.
+    ``address`` is where the old primary streams to the new one. ``on_promoted`` is
+    called at once when the new primary takes writes; it raises nothing.
     """
 
     target: Target
     old: Member
     new: Member
+    address: str
     on_promoted: Callable[[], None]
 
     @property
@@ -87,6 +89,7 @@ def hand_over(handover: Handover) -> float:
         _promote(handover, tools.promote, tools.standby)
         seconds = handover.target.clock.monotonic() - began
         handover.on_promoted()
+        _record_roles(handover)
     return seconds
 
 
@@ -110,6 +113,26 @@ def go_on(handover: Handover, checkpoint: Lsn) -> None:
             handover.target.steps.refuse_lost()
         _promote(handover, promote, standby)
         handover.on_promoted()
+        _record_roles(handover)
+
+
+def _record_roles(handover: Handover) -> None:
+    """Have the inventory know who is the primary, whatever comes after."""
+    target, now = handover.target, handover.target.clock.now()
+    target.record_member(
+        handover.new.instance_id,
+        Observation(
+            activity=Activity.RUNNING, observed_at=now, answers=True, in_recovery=False
+        ),
+    )
+    target.record_member(
+        handover.old.instance_id,
+        Observation(
+            activity=Activity.STOPPED,
+            observed_at=now,
+            facts={"upstream": handover.new.instance_id},
+        ),
+    )
 
 
 @contextmanager
@@ -139,7 +162,12 @@ def _prepared(handover: Handover) -> Iterator[_Tools]:
             checkpoint(old, cancel=target.cancelled)
             standby = held.enter_context(_session(handover))
             stop = held.enter_context(
-                arm(old, "stop", seconds=target.patience + _UNDOING)
+                arm(
+                    old,
+                    "stop",
+                    seconds=target.patience + _UNDOING,
+                    spared=handover.address,
+                )
             )
             promote = held.enter_context(arm(new, "promote", seconds=target.patience))
             standby.ask("SELECT 1;", timeout=15.0)

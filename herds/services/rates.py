@@ -86,7 +86,7 @@ def rates(target: Target, source: Member) -> Mapping[Method, Rate]:
     target's host from any other; where there was none, it is assumed.
     """
     limit = float(target.parameters.get("bandwidth", 0))
-    known = _measured(target.host)
+    known = target.in_metadata(lambda: _measured(target.host))
     found = {}
     for method, alike in _ALIKE.items():
         candidates = [

@@ -197,8 +197,13 @@ def _run(target: Target) -> Outcome:
             _refuse_drift(target, scene, old, new)
         move = pointing.prepare(target, old.member, new.member, must=not resumed)
     with move:
+        sender = old.sender_to(new)
         handover = Handover(
-            target=target, old=old.member, new=new.member, on_promoted=move.move
+            target=target,
+            old=old.member,
+            new=new.member,
+            address=sender.address if sender else "",
+            on_promoted=move.move,
         )
         course = _Course(scene=scene, old=old, new=new, handover=handover, move=move)
         if resumed:

@@ -23,6 +23,7 @@ from herds.postgres.cluster import Acted, Cluster
 from herds.postgres.commands import TemplateProblem
 from herds.postgres.replication import application_name
 
+from .acting import act_until
 from .steps import Step, Steps
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Target:
         clock: where time comes from.
         record: keeps an observation in the inventory.
         record_member: keeps one of another member, by its number.
-        keep: does other work in the metadata, in its turn, and gives its result.
+        in_metadata: does other work in the metadata, in its turn, and gives its result;
+            a verb's own thread has no connection that is looked after.
         nameserver: asks and moves virtual hosts; None where DNS is not managed.
         record_vhost: keeps where the herd's virtual host was seen to point.
         patience: seconds to wait for a state after a command came back.
@@ -86,7 +88,7 @@ class Target:
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
     record_member: Callable[[int, Observation], None] = lambda number, seen: None
-    keep: Callable[[Callable[[], None]], None] = lambda work: work()
+    in_metadata: Callable[[Callable[[], Any]], Any] = lambda work: work()
     nameserver: Nameserver | None = None
     record_vhost: Callable[[VhostSight], None] = lambda sight: None
 
@@ -190,8 +192,25 @@ class Target:
                 was run.
             PreconditionFailed: the template cannot be filled for this cluster.
         """
+        return self._told(
+            step, name, lambda: self.cluster.act(name, need_running=need_running)
+        )
+
+    def act_until(
+        self, step: Step, name: str, until: Callable[[Observation], bool]
+    ) -> Acted | None:
+        """Run one of the ``COMMANDS`` until a state is seen, if it does not end before.
+
+        A command that still runs then goes on by itself: nothing stops it.
+
+        Raises:
+            As ``act``.
+        """
+        return self._told(step, name, lambda: act_until(self.cluster, name, until))
+
+    def _told(self, step: Step, name: str, act: Callable[[], Acted]) -> Acted | None:
         try:
-            acted = self.cluster.act(name, need_running=need_running)
+            acted = act()
         except (CommandTimedOut, OutcomeUnknown) as unclear:
             step.lost(unclear)
             return None

@@ -34,10 +34,13 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     scenarios = _scenarios(options)
     with arena() as made:
-        return 1 if play_all(made, scenarios, options.evidence) else 0
+        broken = play_all(made, scenarios, options.evidence, keep_all=options.keep_all)
+    return 1 if broken else 0
 
 
-def play_all(made: Arena, scenarios: Sequence[Scenario], evidence: Path) -> int:
+def play_all(
+    made: Arena, scenarios: Sequence[Scenario], evidence: Path, *, keep_all: bool
+) -> int:
     """Play runs one after the other; give how many broke a rule."""
     results: list[Result] = []
     broken = 0
@@ -53,8 +56,8 @@ def play_all(made: Arena, scenarios: Sequence[Scenario], evidence: Path) -> int:
             continue
         results.append(result)
         print(line(result), flush=True)
-        if result.violations:
-            broken += 1
+        broken += bool(result.violations)
+        if result.violations or keep_all:
             kept = keeping.keep(evidence, made, result)
             print(f"{'':14}kept in {kept}", flush=True)
     print("\n".join(summary(results, broken)))
@@ -105,6 +108,12 @@ def summary(results: Sequence[Result], broken: int) -> list[str]:
     clean = [each.outage for each in results if not each.struck and not each.violations]
     if clean:
         lines.append(f"  median outage without a fault: {median(clean) * 1000:.0f} ms")
+    lines.append("  longest outages:")
+    lines += [
+        f"    {each.outage:6.1f} s  {each.scenario.name}  {each.scenario.action}, "
+        f"{each.scenario.fault}: {each.states}"
+        for each in sorted(results, key=lambda each: -each.outage)[:5]
+    ]
     commits = sum(len(each.evidence.commits) for each in results)
     lines.append(f"  acknowledged commits: {commits}")
     return lines
@@ -165,5 +174,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         type=Path,
         default=EVIDENCE / time.strftime("%Y-%m-%d-%H%M%S"),
         help="where what broken rules left is kept",
+    )
+    parser.add_argument(
+        "--keep-all", action="store_true", help="keep what runs leave that are ok, too"
     )
     return parser.parse_args(arguments)

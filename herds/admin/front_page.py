@@ -8,10 +8,16 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
+from herds.admin import facts
 from herds.admin.badges import Health
 from herds.admin.base import HelpMixin
+from herds.selectors import vhosts
 from herds.selectors.inventory import Fleet, InstanceState, fleet
+
+STRAYS = 10
+"""How many herds with a virtual host astray the front page names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,15 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stray:
+    """A herd whose virtual host was seen to lead to no primary of its own."""
+
+    name: SafeString
+    pointing: SafeString | None
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HelpLine:
     """One menu in the list of help pages."""
 
@@ -65,6 +80,7 @@ def front_page(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
         "fleet": figures,
         "figures": _figures(figures),
         "first_steps": [] if all(step.is_done for step in steps) else steps,
+        "strays": _strays(request),
     }
 
 
@@ -84,6 +100,21 @@ def _figures(figures: Fleet) -> list[Figure]:
         )
         for count, state, health in counted
         if count
+    ]
+
+
+def _strays(request: HttpRequest) -> list[Stray]:
+    """List herds whose clients are led to the wrong host, as was seen last."""
+    if not request.user.has_perm("herds.view_herd"):
+        return []
+    found = vhosts.astray().select_related("environment").order_by("herd_name")
+    return [
+        Stray(
+            name=facts.named_herd(herd),
+            pointing=facts.pointing(herd, herd.instances.all()),
+            url=reverse("admin:herds_herd_change", args=[herd.pk]),
+        )
+        for herd in found.prefetch_related("instances__server")[:STRAYS]
     ]
 
 

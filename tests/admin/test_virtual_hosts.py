@@ -127,3 +127,25 @@ def test_a_full_name_is_compared_with_a_registered_host(
 
     assert is_right is leads
     assert (herd in vhosts.astray()) is not leads
+
+
+def test_the_front_page_names_herds_whose_clients_are_led_astray(
+    administrator: Client, herd: Herd
+) -> None:
+    assert "lead to no primary" not in visit(administrator, "/admin/").text
+    seen(herd, "ele02.lab.test")
+    seen(factories.instance("quote", "ele03").herd, "ele03.lab.test")
+
+    page = visit(administrator, "/admin/")
+
+    assert "Virtual hosts that lead to no primary" in page.text
+    assert "trade.lab.test points at ele02.lab.test ✖ not the primary" in page.text
+    assert "quote.lab.test" not in page.text
+
+
+def test_who_may_not_see_herds_is_not_told_of_them(herd: Herd) -> None:
+    seen(herd, "ele02.lab.test")
+    client = Client()
+    client.force_login(factories.user("anna", "herds.view_instance"))
+
+    assert "trade" not in visit(client, "/admin/").text

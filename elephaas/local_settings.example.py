@@ -99,3 +99,15 @@ COMMANDS = {
 #     "PLAN_LIFETIME": 900.0,  # seconds until a plan can no longer be confirmed
 #     "PATIENCE": 60.0,  # seconds to wait for a state after a command came back
 # }
+
+# How virtual hosts follow the primary: a CNAME, moved by signed updates of its zone.
+# Empty, DNS is not managed. Make the key with tsig-keygen and let the zone's server
+# know it; docs/settings.md tells the rest.
+# DNS = {
+#     "KEY_FILE": "/etc/elephaas/dns.key",
+#     "SERVERS": [],  # addresses; empty: those that the zone names itself
+#     "ZONES": {},  # zones with a key or servers of their own
+#     "DOMAIN": "",  # of host names without one; empty: as this machine searches
+#     "TTL": 300,  # seconds of a new record
+#     "TIMEOUT": 2.0,  # seconds to wait for a name server
+# }

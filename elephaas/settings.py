@@ -69,6 +69,8 @@ SSH: dict[str, Any] = {}
 
 OPERATIONS: dict[str, Any] = {}
 
+DNS: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [

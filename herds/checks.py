@@ -9,8 +9,11 @@ E005     the private key file is missing, cannot be read, or others can read it
 E006     PUBLIC_KEY is no public key
 E007     the metadata database is not PostgreSQL
 E008     OPERATIONS has an unknown key or a value of the wrong kind
+E009     DNS has an unknown key or a value of the wrong kind, or contradicts itself
+E010     a DNS key file is missing, cannot be read or used, or others can read it
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
+W003     DNS has no key: virtual hosts are looked at, but cannot be moved
 ======== ==========================================================================
 """
 
@@ -29,7 +32,11 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from herds import conf
+from herds.errors import PreconditionFailed
+from herds.nameserver.key import load_key
+from herds.nameserver.nameserver import Manner
 from herds.postgres import commands
+from herds.services import naming
 
 _KEYGEN = "ssh-keygen -t ed25519 -N '' -C elephaas -f"
 
@@ -113,6 +120,21 @@ def check_operations(**_: Any) -> list[CheckMessage]:
 
 
 @register
+def check_dns(**_: Any) -> list[CheckMessage]:
+    """Refuse DNS settings that mean nothing (E009), then look at the keys."""
+    wrong = conf.problems(conf.DnsSettings, "DNS")
+    dns = None if wrong else conf.dns()
+    if dns and (contradiction := naming.problem(dns)):
+        wrong = [contradiction]
+    if wrong:
+        return [
+            Error(problem, hint="Correct the local settings.", id="herds.E009")
+            for problem in wrong
+        ]
+    return list(_dns_key_problems(naming.manner(dns))) if dns else []
+
+
+@register
 def check_metadata_engine(**_: Any) -> list[CheckMessage]:
     """Refuse a metadata database that is not PostgreSQL (E007)."""
     engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
@@ -126,6 +148,32 @@ def check_metadata_engine(**_: Any) -> list[CheckMessage]:
             id="herds.E007",
         )
     ]
+
+
+def _dns_key_problems(manner: Manner) -> Iterator[CheckMessage]:
+    """Tell what keeps the keys from signing changes of zones (E010, W003)."""
+    keys = [access.key for access in (manner.access, *manner.zones.values())]
+    if not any(keys):
+        yield Warning(
+            "DNS has no key: virtual hosts are looked at, but cannot be moved.",
+            hint="Make one with: tsig-keygen elephaas, let the zone's server know it, "
+            "and name its file in KEY_FILE.",
+            id="herds.W003",
+        )
+    for path in dict.fromkeys(key for key in keys if isinstance(key, Path)):
+        try:
+            load_key(path)
+            mode = path.stat().st_mode
+        except PreconditionFailed as error:
+            yield Error(error.message, hint=error.hint, id="herds.E010")
+            continue
+        if mode & stat.S_IRWXO:
+            yield Error(
+                f"Other users of this machine can use the DNS key {path} "
+                f"(mode {stat.S_IMODE(mode):o}), and move every virtual host with it.",
+                hint=f"Close it: chmod o= {path}",
+                id="herds.E010",
+            )
 
 
 def _private_key_problems(path: Path) -> Iterator[CheckMessage]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -55,6 +55,44 @@ class OperationSettings:
     patience: float = 60.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class ZoneSettings:
+    """What may differ from zone to zone in the setting ``DNS``.
+
+    Attributes:
+        key_file: the key that signs changes, as ``tsig-keygen`` prints it.
+        key_name: the key's name, where it stands in the settings themselves.
+        key_secret: its secret, in base64.
+        key_algorithm: its algorithm.
+        servers: addresses of the zone's servers, the one that takes changes first;
+            empty to ask the zone itself.
+    """
+
+    key_file: Path | None = None
+    key_name: str = ""
+    key_secret: str = field(default="", repr=False)
+    key_algorithm: str = "hmac-sha256"
+    servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnsSettings(ZoneSettings):
+    """The setting ``DNS``: how virtual hosts are moved; empty where they are not.
+
+    Attributes:
+        zones: zones by name, each with its own keys of ``ZoneSettings``; what one does
+            not say is as for all others.
+        domain: where host names of one part lie; empty to search as this machine does.
+        ttl: seconds others may keep a new record; one that is there keeps its own.
+        timeout: seconds to wait for a name server.
+    """
+
+    zones: Mapping[str, ZoneSettings] = field(default_factory=dict)
+    domain: str = ""
+    ttl: int = 300
+    timeout: float = 2.0
+
+
 @functools.cache
 def ssh() -> SshSettings:
     """Return the setting ``SSH``.
@@ -75,6 +113,16 @@ def operations() -> OperationSettings:
     return _typed(OperationSettings, "OPERATIONS")
 
 
+@functools.cache
+def dns() -> DnsSettings | None:
+    """Return the setting ``DNS``; None where it is empty and names are not managed.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(DnsSettings, "DNS") if getattr(settings, "DNS", None) else None
+
+
 def commands() -> Mapping[str, str]:
     """Return the setting ``COMMANDS``: shell templates by name."""
     found: Mapping[str, str] = settings.COMMANDS
@@ -93,7 +141,10 @@ def problems(kind: type[Any], name: str) -> list[str]:
         kind: the class the setting is read into.
         name: the setting, such as ``"SSH"``.
     """
-    found = getattr(settings, name, {})
+    return _wrong(kind, name, getattr(settings, name, {}))
+
+
+def _wrong(kind: type[Any], name: str, found: object) -> list[str]:
     if not isinstance(found, Mapping):
         return [f"{name} is a dictionary, not {found!r}."]
     known = get_type_hints(kind)
@@ -103,12 +154,27 @@ def problems(kind: type[Any], name: str) -> list[str]:
         for key in found
         if key not in keys
     ]
-    for key, type_ in known.items():
-        if key.upper() in found:
-            reason = _refusal(type_, found[key.upper()])
-            if reason:
-                wrong.append(f"{name}[{key.upper()!r}] {reason}.")
+    for each in fields(kind):
+        key = each.name.upper()
+        if key not in found:
+            continue
+        at = f"{name}[{key!r}]"
+        if key == "ZONES":
+            wrong += _wrong_zones(at, found[key])
+        elif reason := _refusal(known[each.name], found[key]):
+            shown = reason if each.repr else reason.partition(", not ")[0]
+            wrong.append(f"{at} {shown}.")
     return wrong
+
+
+def _wrong_zones(name: str, found: object) -> list[str]:
+    if not isinstance(found, Mapping):
+        return [f"{name} is a dictionary, not {found!r}."]
+    return [
+        problem
+        for zone, given in found.items()
+        for problem in _wrong(ZoneSettings, f"{name}[{zone!r}]", given)
+    ]
 
 
 def _typed(kind: type[_T], name: str) -> _T:
@@ -116,35 +182,63 @@ def _typed(kind: type[_T], name: str) -> _T:
     wrong = problems(kind, name)
     if wrong:
         raise ImproperlyConfigured(" ".join(wrong))
-    given = getattr(settings, name, {})
-    values = {}
+    return _read(kind, getattr(settings, name, {}))
+
+
+def _read(kind: type[_T], given: Mapping[str, Any]) -> _T:
     types = get_type_hints(kind)
-    for field in fields(kind):  # type: ignore[arg-type]
-        value = given.get(field.name.upper(), field.default)
-        values[field.name] = _converted(types[field.name], value)
+    values = {
+        each.name: _converted(types[each.name], given[each.name.upper()], given)
+        for each in fields(kind)  # type: ignore[arg-type]
+        if each.name.upper() in given
+    }
     return kind(**values)
 
 
-def _refusal(type_: type[Any], value: object) -> str:
+def _refusal(type_: Any, value: object) -> str:
     """Tell why a value is none of its type; empty when it is one."""
     if type_ in {int, float}:
         allowed = (int,) if type_ is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, allowed) or value <= 0:
             words = "a whole number" if type_ is int else "a number"
             return f"is {words} greater than 0, not {value!r}"
+    elif type_ == tuple[str, ...]:
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(each, str) and each.strip() for each in value
+        ):
+            return f"is a list of texts, not {value!r}"
     elif not isinstance(value, (str, Path)) or not str(value).strip():
         return f"is a text that is not empty, not {value!r}"
     return ""
 
 
-def _converted(type_: type[Any], value: Any) -> Any:
-    return Path(value).expanduser() if type_ is Path else type_(value)
+def _converted(type_: Any, value: Any, given: Mapping[str, Any]) -> Any:
+    if type_ in {Path, Path | None}:
+        return Path(value).expanduser()
+    if type_ == tuple[str, ...]:
+        return tuple(value)
+    if type_ in {int, float, str}:
+        return type_(value)
+    return {
+        zone.lower().removesuffix("."): _read(ZoneSettings, _inherited(given, own))
+        for zone, own in value.items()
+    }
+
+
+def _inherited(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete a zone's own keys; a key to sign with is taken whole or not at all."""
+    of_zones = {each.name.upper() for each in fields(ZoneSettings)}
+    taken = {key: value for key, value in given.items() if key in of_zones}
+    if any(key.startswith("KEY_") for key in own):
+        taken = {key: value for key, value in taken.items() if key == "SERVERS"}
+    return {**taken, **own}
 
 
 def _forget(**_: Any) -> None:
     """Read the settings again after a test has changed one."""
     ssh.cache_clear()
     operations.cache_clear()
+    dns.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="herds.conf")

@@ -10,6 +10,9 @@
     ├── CommandFailed         a command ended with a status that was not allowed
     ├── CommandTimedOut       a command did not end by its deadline
     ├── OutcomeUnknown        the connection was lost while a command ran
+    ├── NameserverUnreachable a name server gave no usable answer
+    ├── NameserverRefused     a name server did not take a change
+    ├── NameserverSilent      whether a name server made a change is not known
     ├── OperationCancelled    a person asked to stop
     ├── PreconditionFailed    what has to be true before acting is not true
     │   ├── NotAllowed        this person lacks the permission
@@ -219,6 +222,54 @@ class OutcomeUnknown(ElephaasError):
             hint=hint or "Look at the state of the host before trying again.",
         )
         self.reason = reason
+
+
+class NameserverUnreachable(ElephaasError):
+    """A name server gave no usable answer; nothing was changed there.
+
+    ``reason`` is a phrase without a full stop: "no answer within 2 s".
+    """
+
+    def __init__(self, server: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(
+            f"The name server {server} could not be asked ({reason}).",
+            host=server,
+            hint=hint or "Check the name server and the way to it, then try again.",
+        )
+        self.reason = reason
+
+
+class NameserverRefused(ElephaasError):
+    """A name server did not take a change; the name is as it was.
+
+    ``message`` says what was refused and why; ``rcode`` is the server's word for it,
+    such as "REFUSED".
+    """
+
+    def __init__(
+        self, server: str, message: str, *, rcode: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(
+            message,
+            host=server,
+            hint=hint
+            or "Check the key in the setting DNS, and the update policy of the zone.",
+        )
+        self.rcode = rcode
+
+
+class NameserverSilent(ElephaasError):
+    """A change was sent to a name server, and whether it was made is not known.
+
+    ``message`` says what was to be changed, and what was seen last.
+    """
+
+    def __init__(self, server: str, message: str, *, hint: str = "") -> None:
+        super().__init__(
+            message,
+            host=server,
+            hint=hint or "Refresh DNS: it asks again, and changes what is still wrong.",
+        )
 
 
 class OperationCancelled(ElephaasError):

@@ -11,7 +11,11 @@ from django.db import connections
 
 from lab.private_server import PrivateServer
 
-pytest_plugins = ["tests.lab.installed", "tests.lab.rebuilds"]
+pytest_plugins = [
+    "tests.lab.installed",
+    "tests.lab.rebuilds",
+    "tests.lab.switching",
+]
 
 
 @pytest.fixture(scope="session")

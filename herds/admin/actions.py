@@ -151,9 +151,22 @@ class OperationActionsMixin(OperateMixin[M]):
             return theirs
         ours = {
             action.name: (_bulk(action), action.name, action.label_in(_menu(self)))
-            for action in permitted_actions(request, self.model)
+            for action in self.bulk_actions(request)
         }
         return {**ours, **theirs}
+
+    def bulk_actions(self, request: HttpRequest) -> list[Action]:
+        """List the actions that the list offers this person."""
+        return permitted_actions(request, self.model)
+
+
+class HerdActionsMixin(OperationActionsMixin[M]):
+    """Bulk actions of a list of herds: those that are about a herd as a whole."""
+
+    def bulk_actions(self, request: HttpRequest) -> list[Action]:
+        """Leave out what is about single instances; a herd's page offers those too."""
+        offered = super().bulk_actions(request)
+        return [action for action in offered if action.narrow is not None]
 
 
 def _menu(model_admin: OperateMixin[Any]) -> str:

@@ -9,10 +9,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from herds import conf
 from herds.admin import badges
 from herds.admin.badges import Health
 from herds.models import Herd, Instance, Server
+from herds.selectors import vhosts
 from herds.selectors.inventory import InstanceState, Lag, Member, lag_of, state_of
+from herds.selectors.vhosts import Aim
 
 _HEALTH = {
     InstanceState.ONLINE: Health.FINE,
@@ -20,6 +23,11 @@ _HEALTH = {
     InstanceState.UNKNOWN: Health.UNKNOWN,
 }
 
+_AIM = {
+    Aim.PRIMARY: Health.FINE,
+    Aim.ASTRAY: Health.FAILED,
+    Aim.UNKNOWN: Health.UNKNOWN,
+}
 
 DEEPEST = 4
 """The style sheet indents so many levels of a tree; deeper ones stand there too."""
@@ -90,6 +98,28 @@ def role(instance: Instance) -> SafeString:
         '<span class="ele-replica">replica of {}</span>',
         badges.mono(upstream.server.hostname),
     )
+
+
+def pointing(herd: Herd, members: Iterable[Instance]) -> SafeString | None:
+    """Tell where a herd's virtual host was seen to point, and whether it should."""
+    if not herd.vhost:
+        return None
+    name = badges.breakable(herd.vhost)
+    if herd.vhost_seen_at is None:
+        why = herd.vhost_trouble or "DNS was never asked"
+        if conf.dns() is None:
+            why = "DNS is not managed here"
+        return format_html("{}: {}.", name, why)
+    state = vhosts.state_of(herd, [m for m in members if m.is_primary])
+    target = herd.vhost_target
+    points = (
+        format_html("points at {}", badges.mono(target)) if target else "is missing"
+    )
+    fact = format_html("{} {} {}", name, points, badges.state(_AIM[state], state.value))
+    dated = badges.dated(fact, herd.vhost_seen_at)
+    if not herd.vhost_trouble:
+        return dated
+    return format_html("{} – {}", dated, herd.vhost_trouble)
 
 
 def lag(instance: Instance) -> SafeString:

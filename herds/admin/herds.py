@@ -6,12 +6,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
-from herds.admin.actions import OperateMixin
+from herds.admin.actions import HerdActionsMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter, PortFilter
 from herds.models import Herd, Instance
@@ -19,7 +20,7 @@ from herds.selectors import inventory
 
 
 @admin.register(Herd)
-class HerdAdmin(OperateMixin[Herd], InventoryAdmin[Herd]):
+class HerdAdmin(HerdActionsMixin[Herd], InventoryAdmin[Herd]):
     """Replicating groups: each one primary and its standbys."""
 
     list_display = ["name", "port", "virtual_host", "data_root"]
@@ -34,6 +35,7 @@ class HerdAdmin(OperateMixin[Herd], InventoryAdmin[Herd]):
         "vhost",
         "db_port",
         "pgdata",
+        "use_slots",
     ]
     help_summary = (
         "Replicating groups of instances; port, data root and virtual host are the "
@@ -55,10 +57,22 @@ class HerdAdmin(OperateMixin[Herd], InventoryAdmin[Herd]):
         """Show the herd's members above its form."""
         herd: Herd | None = context.get("original")
         if herd is not None:
-            context["members"] = facts.member_rows(inventory.members_of(herd))
+            members = inventory.members_of(herd)
+            context["members"] = facts.member_rows(members)
+            context["pointing"] = facts.pointing(
+                herd, [member.instance for member in members]
+            )
             context["environment_name"] = facts.environment_name(herd)
             context["add_instance_url"] = _add_instance_url(herd, request)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(
+        self, request: HttpRequest, obj: Herd, form: ModelForm[Herd], change: bool
+    ) -> None:
+        """Forget where the former virtual host pointed."""
+        if "vhost" in form.changed_data:
+            obj.vhost_target, obj.vhost_seen_at, obj.vhost_trouble = "", None, ""
+        super().save_model(request, obj, form, change)
 
     @admin.display(description="Herd Name", ordering="herd_name")
     def name(self, herd: Herd) -> SafeString:

@@ -23,6 +23,7 @@ class ClusterRef:
     vhost: str = ""
     environment: str = ""
     version: str = ""
+    use_slots: bool = False
 
 
 class Activity(StrEnum):

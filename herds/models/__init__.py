@@ -1,6 +1,7 @@
 """The tables: inventory of the contract, and the record of operations."""
 
 from .disaster_recovery import DisasterRecovery
+from .fences import Fence
 from .inventory import Environment, Herd, Instance, Server
 from .operations import (
     Operation,
@@ -14,6 +15,7 @@ from .operations import (
 __all__ = [
     "DisasterRecovery",
     "Environment",
+    "Fence",
     "Herd",
     "Instance",
     "Operation",

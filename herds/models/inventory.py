@@ -125,6 +125,31 @@ class Herd(Stamped):
         validators=[v.dns_name],
         help_text="The DNS name that always points at the primary.",
     )
+    use_slots = models.BooleanField(
+        "Replication Slots",
+        default=False,
+        db_default=False,
+        help_text=(
+            "Standbys stream through a slot of their own, which keeps WAL for them "
+            "while they are away. Each takes it up or leaves it when it is rebuilt."
+        ),
+    )
+    vhost_target = models.CharField(
+        max_length=253,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Where the virtual host pointed when DNS was asked last.",
+    )
+    vhost_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    vhost_trouble = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Which name servers said otherwise, or nothing.",
+    )
 
     class Meta:
         db_table = "ele_herd"
@@ -317,6 +342,9 @@ class Instance(Stamped):
             ("promote_instance", "Can promote replicas"),
             ("demote_instance", "Can demote primaries"),
             ("rebuild_instance", "Can rebuild replicas"),
+            ("switchover_instance", "Can switch herds over to a replica"),
+            ("failover_instance", "Can fail herds over to a replica"),
+            ("refresh_dns_instance", "Can make virtual hosts follow the primary"),
         ]
 
     def __str__(self) -> str:

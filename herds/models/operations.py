@@ -220,6 +220,14 @@ class OperationStep(models.Model):
                 fields=["target", "attempt", "number"], name="ele_operation_step_key"
             ),
         ]
+        indexes = [
+            # The last copies, which tell how long the next one takes.
+            models.Index(
+                fields=["-finished_at"],
+                name="ele_step_copy_idx",
+                condition=Q(name__in=["copy", "rewind"]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.words

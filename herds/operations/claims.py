@@ -171,13 +171,14 @@ def _members(
 
 
 def _earlier(targets: Sequence[OperationTarget]) -> Earlier:
-    """Give what earlier attempts saw in each step, the first sight of it."""
+    """Give what earlier attempts saw in each step they began, the first sight of it."""
     again = [target.pk for target in targets if target.attempt > 1]
     seen: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     if again:
-        steps = OperationStep.objects.filter(target__in=again).exclude(evidence={})
+        steps = OperationStep.objects.filter(target__in=again)
         for step in steps.order_by("target", "attempt", "number"):
-            seen[step.target_id].setdefault(step.name, step.evidence)
+            if not seen[step.target_id].get(step.name):
+                seen[step.target_id][step.name] = step.evidence
     return seen
 
 

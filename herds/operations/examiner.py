@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -20,6 +21,7 @@ from herds.models import Operation, OperationTarget
 from herds.postgres.cluster import Acted
 from herds.services.actions import Action
 from herds.services.lifecycle import facts_of
+from herds.services.recording import VhostSight, record_vhost
 from herds.services.steps import Step
 from herds.services.target import Member, Target
 
@@ -37,6 +39,7 @@ class _Reading:
     action: Action
     targets: Sequence[OperationTarget]
     members: Mapping[int, tuple[Member, ...]]
+    vhosts: dict[int, VhostSight] = field(default_factory=dict)
 
 
 def examine(operation_id: int, crew: Crew) -> None:
@@ -51,6 +54,8 @@ def examine(operation_id: int, crew: Crew) -> None:
         crew.pool.map(lambda target: _look_at(target, reading, crew), reading.targets)
     )
     crew.journal.do(lambda: _write(operation_id, reading.targets, plans))
+    for herd_id, sight in reading.vhosts.items():
+        crew.journal.do(partial(record_vhost, herd_id, sight))
 
 
 def _read(operation_id: int, crew: Crew) -> _Reading | None:
@@ -89,7 +94,10 @@ def _look_at(row: OperationTarget, reading: _Reading, crew: Crew) -> PlannedTarg
                 record=lambda seen: None,
                 plan={**row.plan, "facts": facts_of(instance)},
                 parameters=reading.operation.parameters,
+                in_metadata=crew.journal.do,
                 patience=crew.toolbox.patience,
+                nameserver=crew.toolbox.nameserver,
+                record_vhost=partial(reading.vhosts.__setitem__, instance.herd_id),
             )
         )
     except ElephaasError as error:
@@ -146,12 +154,18 @@ class _NoSteps:
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         return None
 
+    def began(self, name: str) -> bool:
+        return False
+
     def must_finish(self) -> None:
         """Nothing runs."""
 
 
 class _NoStep:
     def acted(self, acted: Acted) -> None:
+        """Nothing is kept."""
+
+    def ran(self, command: str, status: int | None, output: str) -> None:
         """Nothing is kept."""
 
     def lost(self, unclear: ElephaasError) -> None:
@@ -166,6 +180,9 @@ class _NoStep:
     def progress(
         self, words: str, *, done: int = 0, total: int = 0, rate: float = 0.0
     ) -> None:
+        """Nothing is kept."""
+
+    def measured(self, **figures: str | float) -> None:
         """Nothing is kept."""
 
     def skip(self, message: str) -> None:

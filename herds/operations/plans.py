@@ -89,14 +89,18 @@ def choose(targets: Sequence[OperationTarget], choices: Mapping[str, str]) -> No
         for choice in target.plan.get("choices", ()):
             name = choice["name"]
             value = choices.get(f"{target.pk}.{name}", choices.get(name))
-            if value is None or value == choice["default"]:
-                continue
             options = {option["value"]: option for option in choice["options"]}
+            value = choice["default"] if value is None else value
+            # What nothing can be assumed of has a default that is not possible.
+            if value == choice["default"] and options[value]["possible"]:
+                continue
             if value not in options or not options[value]["possible"]:
                 why = options[value]["why"] if value in options else "it is not offered"
                 raise PreconditionFailed(
                     f"{choice['label']} of {target.hostname} cannot be {value!r}: "
-                    f"{why}.",
+                    f"{why}."
+                    if value
+                    else f"{choice['label']}: choose; {why}.",
                     hint=f"Possible are {', '.join(_possible(choice))}.",
                 )
             chosen[name] = value

@@ -11,7 +11,7 @@ from django.utils import timezone
 from herds.domain.states import ACTIVE_TARGETS, StepState, TargetState
 from herds.models import Operation, OperationJob, OperationStep, OperationTarget, Worker
 
-from . import dispatch
+from . import dispatch, requests
 
 LOST_AFTER = timedelta(seconds=20)
 """A worker silent for longer is lost: it beats every 2 s (``worker.HEARTBEAT``)."""
@@ -104,6 +104,8 @@ def release(worker: Worker) -> None:
     jobs.update(is_done=True, worker=None)
     for operation_id in operations:
         dispatch.settle_by_number(operation_id)
+    for operation in Operation.objects.filter(pk__in=operations).order_by("pk"):
+        requests.take_back(operation)
 
 
 def _free_orphans() -> None:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from herds.errors import PreconditionFailed
 from herds.services.actions import Action
 from herds.services.demote import DEMOTE
+from herds.services.failover import FAILOVER
+from herds.services.fence import FENCE
 from herds.services.promote import PROMOTE
 from herds.services.rebuild import REBUILD
 from herds.services.refresh import REFRESH
+from herds.services.refresh_dns import REFRESH_DNS
 from herds.services.register import REGISTER
 from herds.services.reload import RELOAD
 from herds.services.restart import RESTART
 from herds.services.start import START
 from herds.services.stop import STOP
+from herds.services.switchover import SWITCHOVER
 
 _ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         *(START, STOP, RESTART, RELOAD, PROMOTE, DEMOTE, REBUILD, REFRESH),
-        REGISTER,
+        *(SWITCHOVER, FAILOVER, REFRESH_DNS),
+        *(REGISTER, FENCE),
     )
 }
 

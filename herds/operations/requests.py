@@ -20,6 +20,7 @@ from herds.domain.states import (
 from herds.errors import NotAllowed, PlanOutdated, PreconditionFailed
 from herds.models import Instance, Operation, OperationJob, OperationTarget
 from herds.services.history import record_request
+from herds.services.undo import UNDO_ONLY
 
 from . import dispatch, plans, registry
 
@@ -285,16 +286,35 @@ def resume(operation_id: int, requester: Requester) -> Operation:
             raise PreconditionFailed(
                 f"Operation {operation.pk} has no interrupted target."
             )
-        operation.state = OperationState.RUNNING
-        operation.finished_at = None
-        operation.outcome = ""
         # Whoever resumes wants it to go on, whatever was asked before.
         operation.cancel_requested_at = None
         operation.cancel_requested_by_name = ""
-        operation.save()
-        _queue(operation, TargetState.INTERRUPTED)
-        dispatch.settle(operation)
+        operation.parameters.pop(UNDO_ONLY, None)
+        _go_on(operation)
     return operation
+
+
+def take_back(operation: Operation) -> None:
+    """Have what a lost worker left half-way taken back, where nobody has to be asked.
+
+    Args:
+        operation: its row locked by the caller, inside a transaction.
+    """
+    if not registry.get(operation.action).goes_back:
+        return
+    if operation.targets.filter(state=TargetState.INTERRUPTED).exists():
+        operation.parameters[UNDO_ONLY] = True
+        _go_on(operation)
+
+
+def _go_on(operation: Operation) -> None:
+    """Queue the interrupted targets of an operation again."""
+    operation.state = OperationState.RUNNING
+    operation.finished_at = None
+    operation.outcome = ""
+    operation.save()
+    _queue(operation, TargetState.INTERRUPTED)
+    dispatch.settle(operation)
 
 
 def discard(operation_id: int, requester: Requester) -> None:

@@ -37,7 +37,13 @@ from herds.errors import (
 )
 from herds.models import Operation, OperationTarget
 from herds.services.actions import Action
-from herds.services.recording import Sighting, Unseen, record_sightings
+from herds.services.recording import (
+    Sighting,
+    Unseen,
+    VhostSight,
+    record_sightings,
+    record_vhost,
+)
 from herds.services.target import Member, Target
 from herds.services.toolbox import Toolbox
 
@@ -140,6 +146,7 @@ class _HerdRun:
     earlier: Earlier
     members: tuple[Member, ...]
     sightings: dict[int, Sighting] = field(default_factory=dict)
+    vhost: VhostSight | None = None
 
 
 def run_herd(operation_id: int, herd_key: str, crew: Crew) -> None:
@@ -210,6 +217,9 @@ def _run_waves(run: _HerdRun, targets: Sequence[OperationTarget]) -> None:
         states = _run_wave(run, list(wave))
         if herd_id is not None and run.sightings:
             _keep_sightings(run, herd_id)
+        if herd_id is not None and run.vhost is not None:
+            run.crew.journal.do(partial(record_vhost, herd_id, run.vhost))
+            run.vhost = None
         if TargetState.FAILED in states and run.operation.stop_at_first_failure:
             run.crew.journal.do(partial(_drop_rest, run.operation.pk))
 
@@ -298,6 +308,9 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> Outcome:
     def record(seen: Observation) -> None:
         run.sightings[instance.pk] = seen
 
+    def keep_vhost(seen: VhostSight) -> None:
+        run.vhost = seen
+
     crew = run.crew
     done = run.action.run(
         Target(
@@ -315,10 +328,14 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> Outcome:
             ),
             clock=crew.clock,
             record=record,
+            record_member=run.sightings.__setitem__,
+            in_metadata=crew.journal.do,
             plan=row.plan,
             parameters=run.operation.parameters,
             cancelled=run.cancelled,
             patience=crew.toolbox.patience,
+            nameserver=crew.toolbox.nameserver,
+            record_vhost=keep_vhost,
         )
     )
     return Outcome(sentence=done) if isinstance(done, str) else done

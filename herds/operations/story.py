@@ -82,7 +82,11 @@ class Story:
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         """Give the evidence of this step from an earlier, interrupted attempt."""
-        return self._earlier.get(name)
+        return self._earlier.get(name) or None
+
+    def began(self, name: str) -> bool:
+        """Tell whether an earlier, interrupted attempt began this step."""
+        return name in self._earlier
 
     def must_finish(self) -> None:
         """Declare that from here on a request to cancel comes too late."""
@@ -188,6 +192,7 @@ class _Telling:
         self._command = ""
         self._exit_status: int | None = None
         self._evidence: dict[str, Any] = {}
+        self._figures: dict[str, str | float] = {}
         self._output: list[tuple[str, str]] = []
         self._was_sent = False
 
@@ -196,8 +201,15 @@ class _Telling:
         self._command = acted.command
         self._exit_status = acted.status
         self._evidence = acted.seen.evidence()
+        if acted.goes_on:
+            self.note("Seen to be true before the command came back; it goes on.")
         self._print("stdout", acted.stdout)
         self._print("stderr", acted.stderr)
+
+    def ran(self, command: str, status: int | None, output: str) -> None:
+        self._was_sent = True
+        self._command, self._exit_status = command, status
+        self._print("stdout", output)
 
     def lost(self, unclear: ElephaasError) -> None:
         self._was_sent = True
@@ -230,6 +242,9 @@ class _Telling:
                 progress={"words": words, "done": done, "total": total, "rate": rate},
             )
         )
+
+    def measured(self, **figures: str | float) -> None:
+        self._figures |= figures
 
     def skip(self, message: str) -> None:
         self.skipped = True
@@ -267,7 +282,7 @@ class _Telling:
                 at=at,
                 command=self._command,
                 exit_status=self._exit_status,
-                evidence=self._evidence,
+                evidence={**self._evidence, **self._figures},
                 message=self._message,
             ),
         ]

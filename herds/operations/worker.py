@@ -28,7 +28,8 @@ from herds.services.toolbox import Toolbox
 
 from .dispatch import EXAMINE, QUEUE, TASK
 from .examiner import examine
-from .journal import Journal
+from .guard import watch_fences
+from .journal import Disowned, Journal
 from .listener import Listener
 from .reaper import reap, release
 from .runner import Cancellations, Crew, run_herd
@@ -41,6 +42,7 @@ _REAP = 5.0  # seconds between looks for lost workers
 _TARGETS_A_HERD = 4  # threads for the targets of waves, for every herd at once
 _RECONNECT = 1.0  # seconds before the queue is listened to again
 _POOL_PATIENCE = 5.0  # seconds to wait for a connection to the queue
+_GUARD = 1.0  # seconds between looks for lost primaries that come back
 _POLL = 1.0  # seconds between looks into the queue: a herd let go is not announced
 
 
@@ -78,16 +80,19 @@ class WorkerProcess:
             lost and has to be started anew.
         """
         keeper = threading.Thread(target=self._keep_house, name="housekeeping")
+        guard = threading.Thread(target=self._keep_guard, name="guard")
         self._crew.journal.start()
         try:
             self._crew.journal.do(self._register, owned=False)
             keeper.start()
+            guard.start()
             asyncio.run(self._listen(handle_signals=handle_signals))
         finally:
             self._stopping.set()
             self._ended.set()
-            if keeper.ident is not None:
-                keeper.join()
+            for thread in (keeper, guard):
+                if thread.ident is not None:
+                    thread.join()
             self._crew.pool.shutdown()
             self._crew.journal.stop()
             self._crew.toolbox.close()
@@ -230,6 +235,19 @@ class WorkerProcess:
             except Exception:
                 logger.exception("The housekeeping of this worker failed; it goes on")
         connection.close()
+
+    def _keep_guard(self) -> None:
+        """Watch for lost primaries that come back, beside everything else."""
+        while not self._stopping.wait(_GUARD):
+            try:
+                watch_fences(self._crew)
+            except Disowned:
+                return
+            except (OperationalError, InterfaceError):
+                # The housekeeping says so already.
+                continue
+            except Exception:
+                logger.exception("The guard of this worker failed; it goes on")
 
     def _beat(self) -> None:
         alive = Worker.objects.filter(

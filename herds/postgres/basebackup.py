@@ -56,9 +56,10 @@ def base_backup(
     """Copy a cluster, with the WAL it needs to become consistent.
 
     The copy is a standby that nobody told yet whom to follow, and is marked as
-    incomplete until the caller takes the marker away. After a failure or cancellation
-    what was written lies there, marked, for ``rsync`` to go on with or for
-    ``files.clear_directory`` to delete; ``pg_control`` would have come last.
+    incomplete until the caller takes the marker away; ``files.enable`` lets it start.
+    After a failure or cancellation what was written lies there, marked and without
+    ``pg_control``, for ``rsync`` to go on with or for ``files.clear_directory`` to
+    delete.
 
     Args:
         target: where the copy is written.

@@ -12,30 +12,40 @@ exec 9<"$directory" && flock -n -E 75 9 || exit
 
 "$@" &
 copying=$!
+# Asked to end, this waits for the copying to have ended, and tidies up after it.
+trap 'kill "$copying" 2>/dev/null; wait "$copying"' TERM
 # Nothing may lie there until pg_basebackup has seen that nothing does. From then on
 # the directory is an incomplete standby: never a primary, and never a stranger's.
+holds_something() { [ -n "$(ls -A "$directory")" ]; }
 mark() {
   printf '%s\n' "$words" >"$directory/elephaas.incomplete"
   [ -s "$directory/PG_VERSION" ] || printf '%s\n' "$version" >"$directory/PG_VERSION"
   : >"$directory/standby.signal"
-  marked=yes
 }
-marked=
+# pg_control is there some time before the copy is whole and on disk. The lock names this
+# shell: as long as it lives, PostgreSQL takes it for another server and does not start.
+lock=$directory/postmaster.pid
 while kill -0 "$copying" 2>/dev/null; do
-  if [ -n "$(ls -A "$directory")" ]; then
+  if holds_something; then
     mark
+    printf '%s\n%s\n' $$ "$directory" >"$lock"
     break
   fi
   sleep 0.02
 done
 wait "$copying"
 status=$?
-if [ "$status" -ne 0 ]; then
+if [ "$status" -eq 0 ]; then
+  # It is given its control file by enable.sh, once it is told whom to follow.
+  control=$directory/global/pg_control
+  mark
+  mv -fT -- "$control" "$control.elephaas" && sync -- "$directory/global" || exit
+elif holds_something; then
   # pg_control may have come before what failed, and on a full disk the marks may not
   # have been written: the WAL makes room for them.
   rm -f -- "$directory/global/pg_control"
-  if [ -n "$marked" ]; then rm -rf -- "$directory/pg_wal/"*; mark; fi
-elif [ -z "$marked" ]; then
+  rm -rf -- "$directory/pg_wal/"*
   mark
 fi
+rm -f -- "$lock"
 exit "$status"

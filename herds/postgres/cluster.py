@@ -49,7 +49,7 @@ class Acted:
     """A command that was run on a cluster, and what was seen right after it.
 
     ``status`` is None where the command was not run because the postmaster it
-    needs does not live.
+    needs does not live, and where it ``goes_on``: it has not come back yet.
     """
 
     command: str
@@ -58,6 +58,7 @@ class Acted:
     stderr: str
     seconds: float
     seen: Observation
+    goes_on: bool = False
 
 
 class Cluster:
@@ -108,8 +109,11 @@ class Cluster:
             raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
         return read_observation(fields, self._clock.now())
 
-    def probe(self) -> Probe:
+    def probe(self, *, sizes: bool = True) -> Probe:
         """Tell everything about the cluster, in one round trip.
+
+        Args:
+            sizes: whether the sizes of its directories are told, which takes a while.
 
         Raises:
             HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused,
@@ -117,7 +121,8 @@ class Cluster:
         """
         mark = new_mark()
         words = f"probe of {self.ref.data_directory}"
-        done = self._run(probe_argv(self.ref, mark), words, PROBE_TIMEOUT)
+        argv = probe_argv(self.ref, mark, sizes=sizes)
+        done = self._run(argv, words, PROBE_TIMEOUT)
         fields = split_probe(done.stdout, mark)
         if not fields:
             raise OutcomeUnknown(self.host, words, "it was cut off", done.stderr)
@@ -218,6 +223,17 @@ class Cluster:
             )
         return done
 
+    def command(self, name: str) -> str:
+        """Give one of the ``COMMANDS`` as it is run on this cluster.
+
+        Raises:
+            TemplateProblem: the template asks for something that is not known.
+            ElephaasError: the version has to be looked up, and nothing is known.
+        """
+        if not self.ref.version:
+            self.ref = replace(self.ref, version=self.look().version)
+        return self._templates.render(name, self.ref)
+
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         """Run one of the ``COMMANDS`` and see what is true afterwards.
 
@@ -244,9 +260,7 @@ class Cluster:
         return acted
 
     def _try(self, name: str, *, need_running: bool) -> Acted | None:
-        if not self.ref.version:
-            self.ref = replace(self.ref, version=self.look().version)
-        command = self._templates.render(name, self.ref)
+        command = self.command(name)
         mark = new_mark()
         argv = look_argv(
             self.ref,

@@ -13,6 +13,7 @@ INCOMPLETE = "elephaas.incomplete"
 """The file that says, in a data directory, that a copy of it is not whole."""
 
 _ABSENT = 44  # files.sh: there is no such file
+_RUNNING = 73  # cluster.sh, ``need``: a server runs there
 _REFUSED = 65  # files.sh: a guard does not hold; nothing was changed
 
 _OBSTACLES = {
@@ -109,6 +110,22 @@ def remove_control(shell: Shell, data_directory: str) -> None:
     _guarded(shell, "remove-control", data_directory)
 
 
+def enable(shell: Shell, data_directory: str) -> None:
+    """Let a cluster start that was rewound or copied whole: it knows whom to follow.
+
+    Raises:
+        PreconditionFailed: it runs.
+        CommandFailed: it could not be done; it still cannot start.
+        ElephaasError: the host could not be asked.
+    """
+    argv = ["sh", "-c", script("enable.sh"), "elephaas", data_directory]
+    done = shell.run(argv, ok=(0, _RUNNING))
+    if done.status == _RUNNING:
+        raise PreconditionFailed(
+            f"PostgreSQL runs in {data_directory} on {shell.host}.", host=shell.host
+        )
+
+
 def obstacles(
     shell: Shell,
     data_directory: str,
@@ -153,15 +170,19 @@ def make_empty_directory(shell: Shell, path: str) -> None:
     _guarded(shell, "make", path)
 
 
-def clear_directory(shell: Shell, data_directory: str, system_identifier: str) -> None:
+def clear_directory(
+    shell: Shell, data_directory: str, system_identifier: str, *, words: str = ""
+) -> None:
     """Delete what a cluster holds, its tablespaces and linked WAL too.
 
-    The directory itself stays. What makes it able to start goes first.
+    The directory itself stays. What makes it able to start goes first, and until all
+    is gone the rest is marked as incomplete.
 
     Args:
         shell: where the directory is.
         data_directory: of a stopped cluster, or of an incomplete copy of one.
         system_identifier: which cluster may be deleted.
+        words: what the marker says meanwhile.
 
     Raises:
         PreconditionFailed: it is no data directory, belongs to another cluster, is
@@ -170,7 +191,8 @@ def clear_directory(shell: Shell, data_directory: str, system_identifier: str) -
         CommandFailed: something could not be deleted; the rest cannot start.
         ElephaasError: the host could not be asked.
     """
-    _guarded(shell, "clear", data_directory, system_identifier, timeout=3600.0)
+    words = words or "a deletion"
+    _guarded(shell, "clear", data_directory, system_identifier, words, timeout=3600.0)
 
 
 def _guarded(

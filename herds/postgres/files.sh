@@ -67,7 +67,7 @@ make)
   chmod 0700 -- "$path"
   ;;
 clear)
-  identifier=$3
+  identifier=$3 words=$4
   [ -d "$path" ] || refuse "$path is no directory"
   [ "$(readlink -f -- "$path")" != / ] || refuse "$path is the root of the file system"
   not_running
@@ -81,7 +81,9 @@ clear)
     [ "$is" = "$identifier" ] ||
       refuse "$path belongs to another cluster (${is:-unknown}, not $identifier)"
   fi
-  # First what it cannot start without, last what it is recognised by.
+  # First what it cannot start without, last what it is recognised by. On a full disk
+  # the marker may not be written: what is deleted makes room for what comes.
+  printf '%s\n' "$words" >"$path/elephaas.incomplete"
   rm -f -- "$path/global/pg_control" && sync -- "$path" || exit
   for place in "$path"/pg_tblspc/*; do
     [ -n "$version" ] && [ -L "$place" ] || continue

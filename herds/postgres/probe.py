@@ -19,12 +19,13 @@ from .look import read_observation, script, sql
 Fields = Mapping[str, Sequence[str]]
 
 
-def probe_argv(cluster: ClusterRef, mark: str) -> list[str]:
+def probe_argv(cluster: ClusterRef, mark: str, *, sizes: bool = True) -> list[str]:
     """Write the command line of a probe.
 
     Args:
         cluster: where to look.
         mark: the line that will begin what is seen, from ``look.new_mark``.
+        sizes: whether the sizes of directories are told, which takes a while.
     """
     return [
         "sh",
@@ -35,6 +36,7 @@ def probe_argv(cluster: ClusterRef, mark: str) -> list[str]:
         str(cluster.port),
         mark,
         sql("probe.sql"),
+        "sizes" if sizes else "",
     ]
 
 
@@ -123,11 +125,16 @@ def _config_file(one: Mapping[str, str], told: Mapping[str, Any]) -> str:
 def _timeline(
     told: Mapping[str, Any], receiver: Receiver | None, checkpointed: int | None
 ) -> int | None:
-    """Tell the live timeline; pg_control's own lags until the next checkpoint."""
+    """Tell the live timeline; pg_control's own lags until the next checkpoint.
+
+    A standby that receives nothing is on that of the WAL file it received last.
+    """
     if told.get("timeline"):
         return int(told["timeline"])
     if receiver is not None and receiver.timeline:
         return receiver.timeline
+    if told.get("wal_timeline"):
+        return max(int(told["wal_timeline"]), checkpointed or 0)
     return checkpointed
 
 

@@ -1,9 +1,9 @@
 # Tells everything about one cluster, running or not; changes nothing.
 # $1 data directory, $2 port, $3 the line that begins what was seen,
-# $4 the SQL that tells about a running server.
-directory=$1 port=$2 mark=$3 sql=$4
+# $4 the SQL that tells about a running server, $5 "sizes" where those are told too.
+directory=$1 port=$2 mark=$3 sql=$4 sizes=$5
 
-size() { timeout 20 du -sbD -- "$1" 2>/dev/null | while read -r bytes _; do echo "$bytes"; done; }
+size() { [ -z "$sizes" ] || timeout 20 du -sbD -- "$1" 2>/dev/null | while read -r bytes _; do echo "$bytes"; done; }
 free() { df -PB1 -- "$1" 2>/dev/null | while read -r _ _ _ bytes _; do echo "$bytes"; done | tail -n 1; }
 
 printf '\n%s\n' "$mark"

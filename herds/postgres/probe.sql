@@ -14,6 +14,16 @@ SELECT jsonb_build_object(
         extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END,
     'timeline', CASE WHEN NOT pg_is_in_recovery() THEN
         ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END,
+    'wal_timeline', CASE WHEN pg_is_in_recovery() THEN
+        (SELECT max(('x' || left(f.name, 8))::bit(32)::int)
+           FROM pg_ls_waldir() f,
+                (SELECT (greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+                         - '0/1'::pg_lsn)::bigint AS byte,
+                        setting::bigint AS size
+                   FROM pg_settings WHERE name = 'wal_segment_size') s
+          WHERE right(f.name, 16) = upper(
+                lpad(to_hex(s.byte / 4294967296), 8, '0')
+                || lpad(to_hex(s.byte % 4294967296 / s.size), 8, '0'))) END,
     'system', (SELECT system_identifier::text FROM pg_control_system()),
     'receiver', (SELECT row_to_json(r) FROM pg_stat_wal_receiver r
         WHERE r.pid IS NOT NULL),

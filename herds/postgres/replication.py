@@ -1,4 +1,4 @@
-"""Makes a cluster follow another, or nobody; makes and drops slots."""
+"""Makes a cluster follow another, or nobody."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from .sql_text import with_settings
 
 USER = "replication"
 """The role of the contract that standbys connect as."""
+
+NOBODY = "nobody.invalid"
+"""The upstream of who follows nobody: a name that no DNS ever has (RFC 6761, 6.4)."""
 
 _APPLY_TIMEOUT = 10.0  # seconds until a reloaded setting is in force
 
@@ -128,11 +131,24 @@ def stop_following(cluster: Cluster) -> None:
     """Make a standby follow nobody: it stays a standby, and receives nothing.
 
     A stopped cluster is made a standby by it, so that it cannot come up as a primary.
+    Its connection string leads to a name that nobody has, and keeps everything else,
+    such as a password file, for when it follows again.
 
     Raises:
         As ``follow``.
     """
-    _set_upstream(cluster, lambda own: "", "")
+    _set_upstream(cluster, _to_nobody, "")
+
+
+def _to_nobody(own: str) -> str:
+    try:
+        parameters = conninfo_to_dict(own)
+    except ProgrammingError:
+        return ""
+    if not parameters:
+        return ""
+    parameters.pop("hostaddr", None)
+    return make_conninfo("", **{**parameters, "host": NOBODY})
 
 
 def read_conninfo(cluster: Cluster) -> str:
@@ -217,52 +233,6 @@ def identify(cluster: Cluster, connection: str, *, bin_directory: str = "") -> I
         timeline=int(timeline),
         position=Lsn.parse(position),
     )
-
-
-def create_slot(upstream: Cluster, name: str) -> None:
-    """Make a physical slot that holds WAL from now on, unless there is one.
-
-    Raises:
-        PreconditionFailed: a logical slot has this name, or no server runs.
-        CommandFailed: the server refuses, such as for want of a free slot.
-        ElephaasError: nothing is known of the host.
-    """
-    kind = upstream.psql(
-        """
-        SELECT pg_create_physical_replication_slot(:'name', true) WHERE NOT EXISTS
-            (SELECT FROM pg_replication_slots WHERE slot_name = :'name') \\g /dev/null
-        SELECT slot_type FROM pg_replication_slots WHERE slot_name = :'name';
-        """,
-        values={"name": name},
-        words="pg_create_physical_replication_slot",
-    )
-    if kind != "physical":
-        raise PreconditionFailed(
-            f"{upstream.host} has a {kind} slot named {name} already.",
-            host=upstream.host,
-            hint="Drop or rename it; standbys need a physical one.",
-        )
-
-
-def drop_slot(upstream: Cluster, name: str) -> bool:
-    """Drop a slot that nobody uses.
-
-    Returns:
-        Whether it is gone: False where a connection uses it.
-
-    Raises:
-        ElephaasError: no server runs, it refuses, or nothing is known of the host.
-    """
-    left = upstream.psql(
-        """
-        SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-         WHERE slot_name = :'name' AND NOT active \\g /dev/null
-        SELECT count(*) FROM pg_replication_slots WHERE slot_name = :'name';
-        """,
-        values={"name": name},
-        words="pg_drop_replication_slot",
-    )
-    return left == "0"
 
 
 def _set_upstream(

@@ -232,7 +232,7 @@ def rewind(
     cannot start. After success it is a standby that nobody told yet whom to follow
     (``standby.signal``), with the marker of an incomplete copy, which the caller takes
     away when it streams, and with the source's files: its configuration inside the data
-    directory, ``postgresql.auto.conf`` and all.
+    directory, ``postgresql.auto.conf`` and all. ``files.enable`` lets it start.
 
     Args:
         target: where the cluster is.

@@ -22,12 +22,29 @@ exec 7<&8 8<&-
 sync -- "$directory/global"
 
 signals=
-put_back() {
+set_aside() {
   for name in $signals; do : >"$directory/$name"; done
-  cat <"/proc/$$/fd/7" >"$control.file" && chmod 0600 -- "$control.file" &&
-    sync -- "$control.file" "$directory" &&
-    mv -fT -- "$control.file" "$control" && sync -- "$directory/global"
+  cat <"/proc/$$/fd/7" >"$control.$1" && chmod 0600 -- "$control.$1" &&
+    sync -- "$control.$1" "$directory"
 }
+put_back() {
+  set_aside file && mv -fT -- "$control.file" "$control" && sync -- "$directory/global"
+}
+begins='need to copy '
+mark() { printf '%s\n' "$words" >"$marker"; }
+# Asked to end before anything was changed, this leaves the cluster what it was. What
+# pg_rewind said last tells whether it had begun.
+line= rewinding=
+end_early() {
+  if [ -n "$rewinding" ]; then
+    kill "$rewinding" 2>/dev/null
+    wait "$rewinding"
+    case $line$(cat <&6) in *"$begins"*) mark ;; esac
+  fi
+  [ -e "$marker" ] || put_back
+  exit 143
+}
+trap end_early TERM
 
 case $("$bin/pg_controldata" -D "$directory" | sed -n 's/^Database cluster state: *//p') in
 'shut down' | 'shut down in recovery') ;;
@@ -55,9 +72,9 @@ exec 6<"$pipe/out"
 rm -r -- "$pipe"
 while IFS= read -r line <&6; do
   case $line in
-  *'need to copy '*)
+  *"$begins"*)
     if (set -C; printf '%s\n%s\n' $$ "$directory" >"$lock") 2>/dev/null; then
-      printf '%s\n' "$words" >"$marker"
+      mark
     else
       kill "$rewinding"
     fi
@@ -72,8 +89,9 @@ if [ ! -e "$marker" ]; then
   put_back || exit
   postmaster && exit 73
 elif [ "$status" -eq 0 ]; then
+  # It is given its control file by enable.sh, once it is told whom to follow.
   signals=standby.signal
-  put_back || exit
+  set_aside elephaas && rm -f -- "$control" && sync -- "$directory/global" || exit
 fi
 [ ! -e "$marker" ] || rm -f -- "$lock"
 exit "$status"

@@ -181,8 +181,8 @@ def _why_not(standby: Cluster, log_size: int) -> str:
     """Find the reason: first the connection that it is to make, then its log."""
     try:
         connection = standby.psql("SHOW primary_conninfo;", words="SHOW")
-        if not connection:
-            return "Its primary_conninfo is empty: it is told to follow nobody."
+        if not connection or replication.NOBODY in connection:
+            return "Its primary_conninfo leads nowhere: it is told to follow nobody."
         replication.identify(standby, connection)
     except PreconditionFailed as refused:
         if refused.command == "IDENTIFY_SYSTEM":

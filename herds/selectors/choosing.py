@@ -9,6 +9,8 @@ from django.db.models import Q, QuerySet
 from herds.errors import PreconditionFailed
 from herds.models import Environment, Herd, Instance, Server
 
+from .inventory import BY_ROLE
+
 
 def choose_instances(
     *,
@@ -47,6 +49,20 @@ def choose_instances(
                 wanted |= match(name)
             chosen = chosen.filter(wanted)
     return chosen
+
+
+def primaries_of(chosen: Sequence[int]) -> list[int]:
+    """Give the recorded primary of every herd that chosen instances belong to.
+
+    Of a herd without one it is the member that was registered first.
+    """
+    herds = Instance.objects.filter(pk__in=chosen).values("herd")
+    return list(
+        Instance.objects.filter(herd__in=herds)
+        .order_by("herd_id", BY_ROLE, "pk")
+        .distinct("herd_id")
+        .values_list("pk", flat=True)
+    )
 
 
 def _refuse_unknown(

@@ -49,6 +49,8 @@ class Action:
         confirm: whether a person reads the plan first.
         menus: the models whose menus and buttons offer it; one that is offered nowhere
             is begun by the pages that it belongs to.
+        goes_back: whether the engine resumes by itself what a lost worker left: to take
+            it back or, past the point of no return, to end it.
         narrow: of what was chosen, gives the one instance of each herd that a plan for
             the herd is about; None where every chosen instance is a target.
         labels: how menus name it whose objects are something else than its targets,
@@ -68,6 +70,7 @@ class Action:
     confirm: bool = True
     menus: Collection[str] = MENUS
     narrow: Narrower | None = None
+    goes_back: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -81,4 +84,4 @@ class Action:
 
     def button_in(self, menu: str) -> str:
         """Name the action on the page of one object of a menu."""
-        return self.labels.get(menu, self.verb)
+        return self.labels.get(menu, self.verb.removesuffix(" of"))

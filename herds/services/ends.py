@@ -12,6 +12,7 @@ from herds.postgres.copy_source import CopySource
 from herds.postgres.copy_source import bin_directory as binaries
 from herds.postgres.wal import position_now
 
+from .slots import slot_of
 from .target import Member, Target
 
 
@@ -22,13 +23,14 @@ def copy_source(source: Member) -> CopySource:
     )
 
 
-def upstream_of(target: Target, upstream: Member) -> replication.Upstream:
+def upstream_of(target: Target | Member, upstream: Member) -> replication.Upstream:
     """Say what the target is to stream from: the herd's virtual host if it has one."""
     ref = target.cluster.ref
     return replication.Upstream(
         host=ref.vhost or upstream.host,
         port=ref.port,
         application_name=replication.application_name(ref.base_name, ref.hostname),
+        slot=slot_of(target),
     )
 
 

@@ -70,7 +70,9 @@ def bring_up(
         ElephaasError: nothing is known of the host.
     """
     with target.steps.step("start", "Start PostgreSQL") as step:
-        acted = target.act(step, "start")
+        acted = target.act_until(
+            step, "start", lambda now: now.activity is Activity.RUNNING
+        )
         came, seen = target.await_state(
             lambda now: now.activity in ready or _gave_up(acted, now),
             first=acted.seen if acted else None,
@@ -81,28 +83,53 @@ def bring_up(
     return seen
 
 
-def bring_down(target: Target) -> Observation:
+def bring_down(target: Target, before: Observation | None = None) -> Observation:
     """Stop a running cluster and see its postmaster gone.
 
+    Args:
+        target: the cluster.
+        before: what was seen of it, to tell its postmaster from another one.
+
     Raises:
+        PreconditionFailed: another one was started in its place.
         NotObserved: it did not go by the deadline.
         ElephaasError: nothing is known of the host.
     """
+
+    def is_another(now: Observation) -> bool:
+        return before is not None and now.is_running and now.pid != before.pid
+
     with target.steps.step("stop", "Stop PostgreSQL (fast)") as step:
         acted = target.act(step, "stop")
         came, seen = target.await_state(
-            lambda now: not now.is_running,
+            lambda now: not now.is_running or is_another(now),
             first=acted.seen if acted else None,
         )
         step.saw(seen)
+        if is_another(seen):
+            raise runs_again(target.host)
         if not came:
             raise _not_seen(target, acted, seen, "to stop")
     return seen
 
 
+def runs_again(host: str) -> PreconditionFailed:
+    """Give the error for what was stopped and did not stay so."""
+    return PreconditionFailed(
+        f"PostgreSQL was stopped on {host} and runs again: something there starts it.",
+        host=host,
+        hint="Take it away from that supervisor first.",
+    )
+
+
 def _gave_up(acted: Acted | None, now: Observation) -> bool:
     """Tell that waiting longer is vain: the command failed and nothing runs."""
-    return acted is not None and acted.status != 0 and not now.is_running
+    return (
+        acted is not None
+        and not acted.goes_on
+        and acted.status != 0
+        and not now.is_running
+    )
 
 
 def _not_seen(

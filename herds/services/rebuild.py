@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
@@ -12,8 +13,10 @@ from herds.errors import ElephaasError, PreconditionFailed
 
 from .actions import MENUS, Action
 from .lifecycle import plan_each
-from .outlook import ASSUMED_RATE, Method, Outlook, Rung, look_at_both
+from .outlook import Method, Outlook, Rung, look_at_both
+from .rates import Rate, age_words, rates
 from .rejoin import rejoin
+from .slots import has_slot_words
 from .target import Member, Target
 
 if TYPE_CHECKING:
@@ -117,16 +120,17 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
     outlook = look_at_both(target, source, source)
     first = outlook.first
     rung = outlook.rung(first)
+    pace = Pace(rates(target, source), target.clock.now())
     return PlannedTarget(
         now=target.plan.get("now", ""),
-        will=f"{_words(rung)}, from {source.host}",
-        steps=_steps(first, outlook),
+        will=f"{pace.words(rung)}, from {source.host}",
+        steps=_steps(first, outlook, has_slot_words(target, source)),
         checks=(*_several_writers(target, source), *outlook.checks),
         choices=(
             Choice(
                 name="method",
                 label="Way back",
-                options=tuple(map(_option, outlook.rungs)),
+                options=tuple(_option(each, pace) for each in outlook.rungs),
                 default=first.value,
             ),
             Choice(
@@ -143,13 +147,21 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
     )
 
 
-def _steps(method: Method, outlook: Outlook) -> tuple[str, ...]:
+def _steps(
+    method: Method, outlook: Outlook, slot: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     stop = ("Stop PostgreSQL (fast)",) if outlook.mine.seen.is_running else ()
     if method is Method.FOLLOW and stop:
-        return ("Look at both ends", "Write the replication settings", "See it stream")
+        return (
+            "Look at both ends",
+            *slot,
+            "Write the replication settings",
+            "See it stream",
+        )
     bring = () if method is Method.FOLLOW else (outlook.rung(method).words,)
     return (
         "Look at both ends",
+        *slot,
         *stop,
         "See its data at rest",
         *bring,
@@ -159,25 +171,43 @@ def _steps(method: Method, outlook: Outlook) -> tuple[str, ...]:
     )
 
 
-def _option(rung: Rung) -> Option:
+def _option(rung: Rung, pace: Pace) -> Option:
     return Option(
         value=rung.method.value,
-        label=_words(rung),
+        label=pace.words(rung),
         possible=not rung.why_not,
         why=rung.why_not,
     )
 
 
-def _words(rung: Rung) -> str:
-    if rung.why_not or rung.method is Method.FOLLOW:
-        return rung.words
-    if rung.size is None:
-        return f"{rung.words}, how much comes is known once it is stopped"
-    bound = "at most " if rung.at_most else "about "
-    return (
-        f"{rung.words}, {bound}{size_words(rung.size)}, "
-        f"{_time_words(rung.seconds or 0.0)} at {size_words(ASSUMED_RATE)}/s"
-    )
+@dataclass(frozen=True)
+class Pace:
+    """How fast copies go, as it is known now."""
+
+    rates: Mapping[Method, Rate]
+    now: datetime
+
+    def words(self, rung: Rung) -> str:
+        """Say what a rung does, what it brings, and how long that takes."""
+        if rung.why_not or rung.method is Method.FOLLOW:
+            return rung.words
+        if rung.size is None:
+            return f"{rung.words}, how much comes is known once it is stopped"
+        bound = "at most " if rung.at_most else "about "
+        rate = self.rates[rung.method]
+        return (
+            f"{rung.words}, {bound}{size_words(rung.size)}, "
+            f"{_time_words(rate.seconds_for(rung.size))} at {self._rate_words(rate)}"
+        )
+
+    def _rate_words(self, rate: Rate) -> str:
+        if rate.is_limited:
+            return f"{size_words(rate.limit)}/s, the limit that was asked for"
+        known = "assumed: no copy to this host was measured yet"
+        if rate.measured_at is not None:
+            age = age_words(self.now - rate.measured_at)
+            known = f"measured {age} from {rate.source}"
+        return f"{size_words(rate.measured)}/s ({known})"
 
 
 def size_words(size: float) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from herds.domain.cluster import Observation
-from herds.models import Instance
+from herds.models import Fence, Herd, Instance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,32 @@ class Unseen:
 
 
 Sighting = Observation | Unseen
+
+
+@dataclass(frozen=True, kw_only=True)
+class VhostSight:
+    """Where the servers of a zone say that a herd's virtual host points.
+
+    Attributes:
+        at: when they were asked.
+        target: the host's full name; empty where there is no record.
+        trouble: who says otherwise or nothing, as a phrase; empty where all agree.
+        is_known: whether anybody answered; otherwise the earlier target stays.
+    """
+
+    at: datetime
+    target: str = ""
+    trouble: str = ""
+    is_known: bool = True
+
+
+def record_vhost(herd_id: int, sight: VhostSight) -> None:
+    """Note where a herd's virtual host was seen to point."""
+    seen = {"vhost_target": sight.target, "vhost_seen_at": sight.at}
+    Herd.objects.filter(pk=herd_id).update(
+        vhost_trouble=sight.trouble, **(seen if sight.is_known else {})
+    )
+
 
 _KEEP = """
     UPDATE ele_instance
@@ -44,7 +71,7 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
     """
     herds: dict[int, dict[int, Instance]] = {herd_id: {} for herd_id in sightings}
     for member in Instance.objects.filter(herd_id__in=herds).select_related(
-        "server", "herd"
+        "server", "herd", "fence"
     ):
         herds[member.herd_id][member.pk] = member
     noted = [
@@ -53,6 +80,19 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
         for member in _note_herd(members, sightings[herd_id])
     ]
     _keep(sorted(noted, key=lambda member: member.pk))
+    for member in noted:
+        if hasattr(member, "fence"):
+            _note_fence(member, sightings[member.herd_id][member.pk])
+
+
+def _note_fence(member: Instance, sighting: Sighting) -> None:
+    """Let a former primary go once it follows; note where it takes writes."""
+    if not isinstance(sighting, Observation):
+        return
+    if sighting.in_recovery is False:
+        Fence.objects.filter(instance=member).update(seen_writable_at=Now())
+    elif sighting.in_recovery and "upstream" in sighting.facts:
+        Fence.objects.filter(instance=member).delete()
 
 
 def _note_herd(

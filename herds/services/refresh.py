@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from herds.domain.plan import PlannedTarget
 
+from . import vhost
 from .actions import Action
 from .lifecycle import look_first, plan_each, state_sentence
 from .target import Target
@@ -25,7 +26,10 @@ def _plan(members: Sequence[Instance]) -> list[PlannedTarget]:
 
 
 def _run(target: Target) -> str:
-    return state_sentence(target.host, look_first(target))
+    seen = look_first(target)
+    if target.plan.get("facts", {}).get("primary"):
+        vhost.note(target, target.host)
+    return state_sentence(target.host, seen)
 
 
 REFRESH = Action(

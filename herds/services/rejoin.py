@@ -18,9 +18,11 @@ from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.streaming import await_streaming
 
 from .ends import has_cluster, upstream_of
-from .lifecycle import bring_down, bring_up
+from .following import follower_names, see_followers_again
+from .lifecycle import bring_down, bring_up, runs_again
 from .outlook import Method, Outlook, look_at_both
 from .rungs import Climb, bring_data, write_settings
+from .slots import settle_slots, slot_on
 from .steps import Step
 from .target import Member, Target
 
@@ -52,6 +54,7 @@ def rejoin(
         outlook = look_at_both(target, source, upstream)
         step.saw(outlook.mine.seen)
         chosen = _choose(target, source, outlook, method, step)
+    followers = follower_names(outlook.mine.seen)
     # What is held on the source, its WAL above all, is held until the target streams.
     with ExitStack() as held:
         climb = Climb(
@@ -62,11 +65,12 @@ def rejoin(
             bandwidth=bandwidth,
             held=held,
         )
+        held.enter_context(slot_on(target, upstream, lambda: climb.is_told))
         if chosen is Method.FOLLOW and _follows_while_running(climb):
-            return _stream(climb, chosen, 0)
+            return _stream(climb, chosen, 0) + see_followers_again(target, followers)
         try:
             if outlook.mine.seen.is_running:
-                bring_down(target)
+                bring_down(target, outlook.mine.seen)
                 chosen = _choose_at_rest(climb, chosen)
             _see_at_rest(climb)
             received = bring_data(climb, chosen)
@@ -76,9 +80,11 @@ def rejoin(
         climb.is_brought = True
         try:
             bring_up(target, ready=(Activity.RUNNING, Activity.STARTING))
-            return _stream(climb, chosen, received)
+            outcome = _stream(climb, chosen, received)
         except ElephaasError as error:
             raise _with_what_is_true(climb, error) from error
+    # By now nothing is held on the source any more.
+    return outcome + see_followers_again(target, followers)
 
 
 def _choose(
@@ -143,12 +149,7 @@ def _see_at_rest(climb: Climb) -> None:
         seen = target.look()
         step.saw(seen)
         if seen.is_running:
-            raise PreconditionFailed(
-                f"PostgreSQL was stopped on {target.host} and runs again: something "
-                "there starts it.",
-                host=target.host,
-                hint="Take it away from that supervisor first.",
-            )
+            raise runs_again(target.host)
         if not came:
             raise NotObserved(
                 f"nothing to work in {climb.directory} on {target.host}",
@@ -186,6 +187,7 @@ def _stream(climb: Climb, method: Method, received: int) -> str:
         files.clear_incomplete(target.cluster.shell, climb.directory)
         step.note(f"It is {seen.words()}.")
         step.saw(_record_upstream(target, upstream))
+    settle_slots(target, upstream, climb.outlook.mine, climb.outlook.theirs)
     came = f"; {received:,} bytes came" if received else ""
     return (
         f"{target.host} streams from {upstream.host} on timeline {seen.timeline} "

@@ -25,6 +25,7 @@ from herds.ssh.shell import Shell
 
 from .ends import copy_source, has_cluster, refuse_unfit_upstream, upstream_of
 from .outlook import Method, Outlook, tablespace_directory
+from .rates import note_copy
 from .steps import Step
 from .target import Member, Target
 
@@ -42,6 +43,7 @@ class Climb:
         held: what is held on the source until the target streams.
         has_begun: whether something was sent that changes the target's data.
         is_brought: whether all that has to come has come.
+        is_told: whether the target may have been told whom to follow.
     """
 
     target: Target
@@ -52,6 +54,7 @@ class Climb:
     held: ExitStack
     has_begun: bool = False
     is_brought: bool = False
+    is_told: bool = False
 
     @property
     def label(self) -> str:
@@ -122,6 +125,7 @@ def write_settings(climb: Climb) -> None:
     Raises:
         ElephaasError: as ``replication.follow``.
     """
+    climb.is_told = True
     replication.follow(climb.target.cluster, upstream_of(climb.target, climb.upstream))
 
 
@@ -159,6 +163,8 @@ def _rewind(climb: Climb) -> int:
             cancel=target.cancelled,
         )
         _make_own(climb)
+        files.enable(climb.near, climb.directory)
+        _note(climb, step, Method.REWIND, done.bytes, done.seconds)
         step.note(f"{done.bytes:,} bytes came.")
     return done.bytes
 
@@ -201,6 +207,7 @@ def _rsync(climb: Climb) -> int:
         _make_own(climb)
         # Only now can it start: as a standby that begins where the backup began.
         rsync.put_control(climb.near, climb.directory, control)
+        _note(climb, step, Method.RSYNC, synced.differing, synced.seconds)
         step.note(f"{received:,} bytes came.")
         if synced.vanished:
             step.note("Files vanished meanwhile on the source, as its server's do.")
@@ -253,7 +260,10 @@ def _basebackup(climb: Climb) -> int:
             keep_local_files(climb.near, climb.directory)
             climb.has_begun = True
             files.clear_directory(
-                climb.near, climb.directory, climb.outlook.theirs.system_identifier
+                climb.near,
+                climb.directory,
+                climb.outlook.theirs.system_identifier,
+                words=climb.label,
             )
         files.make_empty_directory(climb.near, climb.directory)
         climb.has_begun = True
@@ -270,8 +280,22 @@ def _basebackup(climb: Climb) -> int:
             cancel=target.cancelled,
         )
         _make_own(climb)
+        files.enable(climb.near, climb.directory)
+        _note(climb, step, Method.BASEBACKUP, done.bytes, done.seconds)
         step.note(f"{done.bytes:,} bytes came.")
     return done.bytes
+
+
+def _note(climb: Climb, step: Step, method: Method, size: int, seconds: float) -> None:
+    """Have later plans know how fast this went, unless it was not to go faster."""
+    note_copy(
+        step,
+        method,
+        climb.source,
+        size=size,
+        seconds=seconds,
+        is_limited=bool(climb.bandwidth),
+    )
 
 
 def _make_own(climb: Climb) -> None:

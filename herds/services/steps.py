@@ -17,6 +17,12 @@ class Step(Protocol):
     def acted(self, acted: Acted) -> None:
         """Record a command, its exit status, output, and what was seen after it."""
 
+    def ran(self, command: str, status: int | None, output: str) -> None:
+        """Record a command that is judged by what is watched elsewhere.
+
+        ``status`` is None where it has not ended yet.
+        """
+
     def lost(self, unclear: ElephaasError) -> None:
         """Record a command that may have done its work or not.
 
@@ -40,6 +46,9 @@ class Step(Protocol):
             total: bytes in all, 0 where that is not known.
             rate: bytes a second.
         """
+
+    def measured(self, **figures: str | float) -> None:
+        """Record figures beside what was seen, for people and for later plans."""
 
     def skip(self, message: str) -> None:
         """Record that the step's result was true already, and end it so."""
@@ -79,6 +88,9 @@ class Steps(Protocol):
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         """Give the evidence of this step from an earlier, interrupted attempt."""
+
+    def began(self, name: str) -> bool:
+        """Tell whether an earlier, interrupted attempt began this step."""
 
     def must_finish(self) -> None:
         """Declare that from here on a request to cancel comes too late."""

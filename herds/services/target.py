@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from herds.domain.clock import Clock, watch
 from herds.domain.cluster import Observation
+from herds.domain.lsn import Lsn
 from herds.errors import (
     CommandTimedOut,
     ElephaasError,
@@ -16,24 +18,41 @@ from herds.errors import (
     OutcomeUnknown,
     PreconditionFailed,
 )
+from herds.nameserver.nameserver import Nameserver
 from herds.postgres.cluster import Acted, Cluster
 from herds.postgres.commands import TemplateProblem
+from herds.postgres.replication import application_name
 
+from .acting import act_until
 from .steps import Step, Steps
+
+if TYPE_CHECKING:
+    from .recording import VhostSight
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A member of the target's herd, as the inventory has it."""
+    """A member of the target's herd, as the inventory has it.
+
+    ``position`` is where its WAL was when it was last seen, at ``seen_at``.
+    """
 
     instance_id: int
     is_primary: bool
     cluster: Cluster
+    position: Lsn | None = None
+    seen_at: datetime | None = None
 
     @property
     def host(self) -> str:
         """The host's name."""
         return self.cluster.host
+
+    @property
+    def name(self) -> str:
+        """What its upstream calls it."""
+        ref = self.cluster.ref
+        return application_name(ref.base_name, ref.hostname)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +69,11 @@ class Target:
         steps: where the story is told.
         clock: where time comes from.
         record: keeps an observation in the inventory.
+        record_member: keeps one of another member, by its number.
+        in_metadata: does other work in the metadata, in its turn, and gives its result;
+            a verb's own thread has no connection that is looked after.
+        nameserver: asks and moves virtual hosts; None where DNS is not managed.
+        record_vhost: keeps where the herd's virtual host was seen to point.
         patience: seconds to wait for a state after a command came back.
     """
 
@@ -63,6 +87,10 @@ class Target:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
+    record_member: Callable[[int, Observation], None] = lambda number, seen: None
+    in_metadata: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    nameserver: Nameserver | None = None
+    record_vhost: Callable[[VhostSight], None] = lambda sight: None
 
     @property
     def host(self) -> str:
@@ -81,6 +109,17 @@ class Target:
         raise PreconditionFailed(
             f"Instance {instance_id} is no member of the herd any more.",
             hint="Plan again.",
+        )
+
+    def at(self, member: Member) -> Target:
+        """Give another member as the target of the same work, steps and all."""
+        if member.instance_id == self.instance_id:
+            return self
+        return replace(
+            self,
+            instance_id=member.instance_id,
+            cluster=member.cluster,
+            record=lambda seen: self.record_member(member.instance_id, seen),
         )
 
     def chosen(self, name: str) -> str:
@@ -153,8 +192,25 @@ class Target:
                 was run.
             PreconditionFailed: the template cannot be filled for this cluster.
         """
+        return self._told(
+            step, name, lambda: self.cluster.act(name, need_running=need_running)
+        )
+
+    def act_until(
+        self, step: Step, name: str, until: Callable[[Observation], bool]
+    ) -> Acted | None:
+        """Run one of the ``COMMANDS`` until a state is seen, if it does not end before.
+
+        A command that still runs then goes on by itself: nothing stops it.
+
+        Raises:
+            As ``act``.
+        """
+        return self._told(step, name, lambda: act_until(self.cluster, name, until))
+
+    def _told(self, step: Step, name: str, act: Callable[[], Acted]) -> Acted | None:
         try:
-            acted = self.cluster.act(name, need_running=need_running)
+            acted = act()
         except (CommandTimedOut, OutcomeUnknown) as unclear:
             step.lost(unclear)
             return None

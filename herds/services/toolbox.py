@@ -10,6 +10,7 @@ from typing import Any
 from herds import conf
 from herds.domain.clock import Clock
 from herds.domain.cluster import ClusterRef
+from herds.domain.lsn import Lsn
 from herds.errors import HostKeyUnknown
 from herds.models import Instance, Server
 from herds.postgres.cluster import Cluster
@@ -17,17 +18,24 @@ from herds.postgres.commands import CommandTemplates
 from herds.ssh.pool import ShellPool
 from herds.ssh.shell import Completed, Shell
 
+from . import naming
 from .target import Member
 
 
 class Toolbox:
-    """Shells that are kept open, and the clusters reached through them."""
+    """Shells that are kept open, the clusters reached through them, and DNS.
+
+    Attributes:
+        nameserver: asks and moves virtual hosts; None where DNS is not managed.
+        patience: seconds to wait for a state after a command came back.
+    """
 
     def __init__(self, clock: Clock) -> None:
         """Read the settings; no connection is made yet."""
         self._ssh = conf.ssh()
         self.patience = conf.operations().patience
         self._clock = clock
+        self.nameserver = naming.nameserver(conf.dns(), clock)
         self._templates = CommandTemplates(conf.commands())
         self._pool: ShellPool | None = None
         self._pool_lock = threading.Lock()
@@ -63,6 +71,8 @@ class Toolbox:
                 instance_id=instance.pk,
                 is_primary=instance.is_primary,
                 cluster=self.cluster(instance),
+                position=None if instance.xlog_pos is None else Lsn(instance.xlog_pos),
+                seen_at=instance.observed_at,
             )
             for instance in Instance.objects.filter(herd_id=herd_id)
             .select_related("herd__environment", "server")
@@ -120,4 +130,5 @@ def cluster_ref(instance: Instance) -> ClusterRef:
         vhost=herd.vhost,
         environment=herd.environment.env_name if herd.environment else "",
         version=instance.version,
+        use_slots=herd.use_slots,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -184,6 +186,20 @@ def test_a_herd_is_added_as_typed(administrator: Client) -> None:
     assert Herd.objects.get().herd_name == name
     html = administrator.get("/admin/herds/herd/").content.decode()
     assert "Aktien &amp; Märkte &lt;1&gt;" in html
+
+
+def test_a_herd_uses_no_slots_unless_its_page_says_so(administrator: Client) -> None:
+    administrator.post(ADD_HERD, herd_fields())
+    herd = Herd.objects.get()
+    assert not herd.use_slots
+    page = f"/admin/herds/herd/{herd.pk}/change/"
+
+    administrator.post(page, herd_fields(use_slots="on"))
+
+    herd.refresh_from_db()
+    assert herd.use_slots
+    html = administrator.get(page).content.decode()
+    assert re.search('<input type="checkbox" name="use_slots"[^>]* checked', html)
 
 
 @pytest.mark.parametrize(

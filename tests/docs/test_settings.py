@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from herds.conf import OperationSettings, SshSettings
+from herds.conf import DnsSettings, OperationSettings, SshSettings
 from herds.management.terminal import EXIT_STATUS
 from herds.operations.registry import all_actions
 from herds.postgres import commands
@@ -34,6 +34,7 @@ def documented(heading: str) -> dict[str, str]:
             "`OPERATIONS`: how much at once, and how long to wait",
             OperationSettings,
         ),
+        ("`DNS`: how virtual hosts follow the primary", DnsSettings),
     ],
 )
 def test_every_key_is_explained_with_its_default(heading: str, kind: Any) -> None:
@@ -41,7 +42,10 @@ def test_every_key_is_explained_with_its_default(heading: str, kind: Any) -> Non
         key: ast.literal_eval(default) for key, default in documented(heading).items()
     }
 
-    expected = {field.name.upper(): field.default for field in fields(kind)}
+    defaults = kind()
+    expected = {
+        field.name.upper(): getattr(defaults, field.name) for field in fields(kind)
+    }
     assert {key: str(value) for key, value in shown.items()} == {
         key: str(value) for key, value in expected.items()
     }

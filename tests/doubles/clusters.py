@@ -94,6 +94,9 @@ class SimulatedCluster:
     def probe(self) -> Probe:
         return Probe(seen=self.look(), **self.probed)
 
+    def command(self, name: str) -> str:
+        return f"pg_ctl {name}"
+
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         self.before(self, name)
         if self.unreachable is not None:
@@ -155,6 +158,7 @@ class SimulatedFleet:
     """A toolbox whose clusters are simulated, one for every instance."""
 
     patience = 0.5
+    nameserver: Any = None
 
     def __init__(self) -> None:
         self.log: list[tuple[str, str]] = []

@@ -40,9 +40,13 @@ class ToldStep:
     notes: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     sights: list[Observation] = field(default_factory=list)
+    figures: dict[str, str | float] = field(default_factory=dict)
 
     def acted(self, acted: Acted) -> None:
         self.commands.append(acted.command)
+
+    def ran(self, command: str, status: int | None, output: str) -> None:
+        self.commands.append(command)
 
     def lost(self, unclear: ElephaasError) -> None:
         self.notes.append(unclear.message)
@@ -52,6 +56,9 @@ class ToldStep:
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+    def measured(self, **figures: str | float) -> None:
+        self.figures |= figures
 
     def skip(self, message: str) -> None:
         self.state = "skipped"
@@ -87,6 +94,9 @@ class ToldSteps:
 
     def earlier(self, name: str) -> Mapping[str, Any] | None:
         return self._earlier.get(name)
+
+    def began(self, name: str) -> bool:
+        return name in self._earlier
 
     def must_finish(self) -> None:
         self.finishes = True

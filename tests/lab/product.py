@@ -145,6 +145,8 @@ class Product(Truth):
         name: str,
         herds: tuple[str, ...],
         commands: Mapping[str, str] | None = None,
+        *,
+        manages_dns: bool = False,
     ) -> None:
         super().__init__(lab)
         self.name = name
@@ -152,12 +154,16 @@ class Product(Truth):
         self.directory = metadata.directory / name
         self._metadata = metadata
         self._commands = commands
+        self.manages_dns = manages_dns
         self._settings_written = 0
         self.directory.mkdir()
         # The lab's own directory of keys is not seen from its database hosts.
         self._key = self.directory / "id_ed25519"
         shutil.copyfile(lab.ssh_key, self._key)
         self._key.chmod(0o600)
+        self._dns_key = self.directory / "dns.key"
+        shutil.copyfile(lab.dns_key, self._dns_key)
+        self._dns_key.chmod(0o600)
         metadata.make(name)
         with self.used_here():
             self._register()
@@ -197,6 +203,7 @@ class Product(Truth):
             },
             "SSH": {"PRIVATE_KEY_FILE": str(self._key)},
             "OPERATIONS": {},
+            "DNS": {"KEY_FILE": str(self._dns_key)} if self.manages_dns else {},
         }
         if self._commands is not None:
             local["COMMANDS"] = dict(self._commands)

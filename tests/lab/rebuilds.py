@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from herds.domain.states import OperationState
 from herds.models import Instance, Operation, OperationStep, Worker
 from herds.operations import reaper, requests
 from lab import HerdSpec, Lab, LabError, Layout
+from lab.clusters import program
 from lab.state import lab_names
 from tests.lab.metadata import MetadataServer
 from tests.lab.product import (
@@ -40,7 +41,10 @@ PREFIX = "test-rebuild-"
 MB = 1024 * 1024
 
 SLOW = 6 * MB
-"""Bytes a second of a copy that is to be caught in the middle."""
+"""Bytes a second of a copy that is to be caught in the middle, and to end."""
+
+CRAWL = 2 * MB
+"""Bytes a second of a copy that is to be caught in the middle, and not to end."""
 
 FRESH = 16
 """Megabytes that only the new primary has: there is a middle to be caught in."""
@@ -53,6 +57,14 @@ SETTINGS: Mapping[str, Any] = {
     "OPERATIONS": {"PATIENCE": 15.0},
 }
 """What keeps a worker from waiting for long where waiting is vain."""
+
+
+COMMANDS = {
+    **PLAIN_COMMANDS,
+    "start": PLAIN_COMMANDS["start"].replace(" -w ", " -w -t 5 "),
+    "stop": PLAIN_COMMANDS["stop"].replace(" -w ", " -w -t 3 "),
+}
+"""Plain ones, that do not wait for a minute for what does not come."""
 
 
 def _herd(name: str, port: int, hosts: str, parent: str = "15") -> HerdSpec:
@@ -211,17 +223,51 @@ class Parted:
         argv = ["nsupdate", "-k", str(self.lab.dns_key)]
         self.lab.exec("control", argv, stdin=commands)
 
+    def restart(self, host: str) -> None:
+        """Restart a member, as somebody else would."""
+        argv = [self.program("pg_ctl"), "-D", self.root, "-w", "-s", *self.options()]
+        self.run(host, *argv, "-m", "fast", "-l", f"/tmp/{self.herd}.log", "restart")
+
+    @contextlib.contextmanager
+    def set(self, host: str, **settings: str) -> Iterator[None]:
+        """Have a server use other settings for a while."""
+        for name, value in settings.items():
+            self.sql(host, f"ALTER SYSTEM SET {name} = '{value}'")
+        self.sql(host, "SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            for name in settings:
+                self.sql(host, f"ALTER SYSTEM RESET {name}")
+            self.sql(host, "SELECT pg_reload_conf()")
+
+    def recycle_wal(self, host: str) -> None:
+        """Write so much WAL that a server removes what nobody is known to need."""
+        rows = "SELECT repeat('w', 2000) FROM generate_series(1, 500)"
+        many = f"INSERT INTO written {rows}"
+        for _ in range(3):
+            self.sql(host, many)
+            self.sql(host, "DELETE FROM written WHERE what LIKE 'www%'")
+            self.sql(host, "SELECT pg_switch_wal()")
+            self.sql(host, "CHECKPOINT")
+
     def start(self, host: str) -> None:
         """Start a member and see it run."""
         self.product.start(f"{self.herd}@{host}")
 
-    def supervise(self) -> Callable[[], None]:
-        """Start the target again whenever it stops; give what ends that."""
-        loop = 'while sleep 0.1; do "$1" -D "$2" -l /tmp/loop.log -W -s start; done'
+    @contextlib.contextmanager
+    def supervised(self, seconds: float) -> Iterator[None]:
+        """Have something on its host start the target whenever it does not run."""
+        loop = (
+            f'while sleep {seconds}; do "$1" -D "$2" -l /tmp/loop.log -W -s start; done'
+        )
         argv = ["sh", "-c", f"({loop}) >/dev/null 2>&1 & echo $!", "sh"]
         argv += [self.program("pg_ctl"), self.root]
-        loop_id = self.lab.exec(self.old, argv, user="postgres").stdout.strip()
-        return lambda: self.run(self.old, "kill", loop_id) and None
+        supervisor = self.lab.exec(self.old, argv, user="postgres").stdout.strip()
+        try:
+            yield
+        finally:
+            self.run(self.old, "kill", supervisor)
 
     @contextlib.contextmanager
     def slow(self, host: str, bits: str = "16mbit") -> Iterator[None]:
@@ -234,10 +280,13 @@ class Parted:
             self.lab.exec(host, ["tc", "qdisc", "del", "dev", "eth0", "root"])
 
     @contextlib.contextmanager
-    def slowed(self, method: str) -> Iterator[int]:
-        """Have a rung take seconds; give the bandwidth to ask for."""
+    def slowed(self, method: str, bandwidth: int = CRAWL) -> Iterator[int]:
+        """Have a rung take seconds; give the bandwidth to ask for.
+
+        A rewind has no limit to ask for: the network has it, until the block is left.
+        """
         if method != "rewind":
-            yield SLOW
+            yield bandwidth
             return
         with self.slow(self.new):
             yield 0
@@ -253,6 +302,23 @@ class Parted:
             yield
         finally:
             self.run(host, "kill", "-CONT", pid)
+
+    @contextlib.contextmanager
+    def full_disk(self, left: int = 0) -> Iterator[None]:
+        """Leave so many bytes free on the target's file system, for a while."""
+        disk = str(Path(self.root).parent)
+        ballast = f"{disk}/ballast"
+        script = (
+            'free() { df --output=avail -B1 "$1" | tail -n 1; };'
+            ' fallocate -l "$(($(free "$1") - $2 - 1048576))" "$1/ballast" &&'
+            ' head -c "$(($(free "$1") - $2))" /dev/zero >>"$1/ballast" ||'
+            ' [ "$2" = 0 ]'
+        )
+        self.shell(self.old, script, disk, str(left))
+        try:
+            yield
+        finally:
+            self.shell(self.old, 'rm -f "$1"', ballast)
 
     # What is asked of the product
 
@@ -313,8 +379,7 @@ class Parted:
     def source_is_clean(self, source: str = "", seconds: float = 15.0) -> None:
         """See that no backup, slot, session or process is left on either host."""
         source = source or self.new
-        query = f"{_HELD} - (SELECT 0)"
-        until(lambda: self.sql(source, query) == "0", seconds, "nothing is held")
+        until(lambda: self.sql(source, _HELD) == "0", seconds, "nothing is held")
         for host in (source, self.old):
             self.no_leftovers(host, seconds)
 
@@ -347,6 +412,13 @@ class Parted:
         )
         assert not self.product.is_running(self.target), tried
         assert "could not start server" in tried, tried
+
+    def takes_writes(self, host: str) -> bool:
+        """Tell whether a member is a primary that answers."""
+        try:
+            return self.sql(host, "SELECT pg_is_in_recovery()") == "f"
+        except LabError:
+            return False
 
     def digest(self) -> str:
         """Tell the stopped target's files, to see later that none was changed."""
@@ -390,14 +462,10 @@ class Parted:
         """See that a rebuild succeeded in every way, and give its sentence."""
         assert operation.state == "succeeded", said(operation)
         self.is_whole(checksums=checksums)
-        self.source_is_clean_of_copies()
+        self.source_is_clean()
         outcome = target(operation, self.target).outcome
         assert f"{self.old} streams from {self.new} on timeline" in outcome
         return outcome
-
-    def source_is_clean_of_copies(self) -> None:
-        """See nothing left on either host; the target streams."""
-        self.source_is_clean()
 
     def succeeds_again(self, *, checksums: bool = True, **choices: str) -> str:
         """Run the same rebuild again and see it succeed."""
@@ -494,9 +562,40 @@ def rebuild_lab() -> Iterator[Lab]:
     lab = Lab(f"{PREFIX}{os.getpid()}")
     try:
         lab.up(LAYOUT)
+        _take_away_hints(lab)
+        _give_small_disks(lab)
         yield lab
     finally:
         lab.down()
+
+
+def _take_away_hints(lab: Lab) -> None:
+    """Have one herd's WAL not tell every block that changes."""
+    spec = lab.herds["bare"]
+    script = (
+        'set -e; bin=$1; cd "$2"; $bin/pg_ctl -D . -w -s stop;'
+        " $bin/pg_checksums -D . --disable;"
+        " sed -i s/wal_log_hints.*/wal_log_hints=off/ postgresql.conf;"
+        " $bin/pg_ctl -D . -w -s -l /tmp/bare.log start"
+    )
+    for host in spec.members:
+        argv = ["sh", "-c", script, "sh", str(Path(program(spec, "pg_ctl")).parent)]
+        lab.exec(host, [*argv, spec.data_root], user="postgres")
+
+
+def _give_small_disks(lab: Lab) -> None:
+    """Move one herd to file systems that can be filled."""
+    spec = lab.herds["small"]
+    script = (
+        'set -e; as="runuser -u postgres -- $1 -D $2 -w -s"; disk=$(dirname "$2");'
+        ' $as stop; cp -a "$disk" /tmp/disk;'
+        ' mount -t tmpfs -o "size=300m,mode=700,uid=postgres" tmpfs "$disk";'
+        ' cp -a /tmp/disk/. "$disk"; rm -r /tmp/disk; $as -l /tmp/small.log start'
+    )
+    for host in spec.members:
+        lab.exec(
+            host, ["sh", "-c", script, "sh", program(spec, "pg_ctl"), spec.data_root]
+        )
 
 
 @pytest.fixture(scope="session")
@@ -510,7 +609,7 @@ def rebuild_products(
     with django_db_blocker.unblock():
         return {
             "plain": Product(
-                rebuild_lab, product_metadata, "rebuilds", plain, PLAIN_COMMANDS
+                rebuild_lab, product_metadata, "rebuilds", plain, COMMANDS
             ),
             "debian": Product(
                 rebuild_lab, product_metadata, "rebuilds_debian", DEBIAN_HERDS
@@ -538,6 +637,16 @@ def plain_herds(
         yield product
 
 
+@pytest.fixture(scope="module")
+def debian_herds(
+    rebuild_products: dict[str, Product], django_db_blocker: DjangoDbBlocker
+) -> Iterator[Product]:
+    """The installation with Debian's commands; the models read its metadata."""
+    product = rebuild_products["debian"]
+    with django_db_blocker.unblock(), product.used_here():
+        yield product
+
+
 @pytest.fixture
 def quote(plain_herds: Product, rebuild_herds: dict[str, Parted]) -> Parted:
     """A plain herd of two, whole before the test."""
@@ -550,3 +659,25 @@ def orders(plain_herds: Product, rebuild_herds: dict[str, Parted]) -> Parted:
     """Another plain herd on the same two hosts, whole before the test."""
     rebuild_herds["orders"].make_whole()
     return rebuild_herds["orders"]
+
+
+@pytest.fixture
+def small(plain_herds: Product, rebuild_herds: dict[str, Parted]) -> Parted:
+    """A plain herd on file systems of its own, whole before the test."""
+    herd = rebuild_herds["small"]
+    herd.make_whole()
+    return herd
+
+
+@pytest.fixture
+def bare(plain_herds: Product, rebuild_herds: dict[str, Parted]) -> Parted:
+    """A plain herd without checksums and hints in its WAL, whole before the test."""
+    rebuild_herds["bare"].make_whole()
+    return rebuild_herds["bare"]
+
+
+@pytest.fixture
+def trade(debian_herds: Product, rebuild_herds: dict[str, Parted]) -> Parted:
+    """A herd of three as Debian packages it, whole before the test."""
+    rebuild_herds["trade"].make_whole()
+    return rebuild_herds["trade"]

@@ -8,7 +8,7 @@ import pytest
 
 from herds.domain.divergence import Remedy
 from herds.errors import NotObserved, PreconditionFailed
-from herds.postgres import replication, wal
+from herds.postgres import replication, slots, wal
 from herds.postgres.cluster import Cluster
 from herds.postgres.streaming import await_streaming
 from lab import HerdSpec, Layout
@@ -88,8 +88,8 @@ def test_a_running_standby_is_redirected_without_a_restart(
     replicas: Replicas, primary: Cluster, standby: Cluster
 ) -> None:
     before = standby.look().pid
-    replication.create_slot(primary, "trade_ele02")
-    replication.create_slot(primary, "trade_ele02")
+    assert slots.create_slots(primary, ["trade_ele02"]) == ("trade_ele02",)
+    assert slots.create_slots(primary, ["trade_ele02"]) == ()
 
     upstream = replicas.upstream(
         "trade", "ele02", name="ele01.lab.test", slot="trade_ele02"
@@ -102,7 +102,7 @@ def test_a_running_standby_is_redirected_without_a_restart(
         lambda: [slot.is_active for slot in primary.probe().slots] == [True],
         "the standby uses its slot",
     )
-    assert not replication.drop_slot(primary, "trade_ele02"), "it is in use"
+    assert slots.drop_slots(primary, ["trade_ele02"]) == (), "it is in use"
     receiver = standby.probe().receiver
     assert receiver is not None
     assert (receiver.host, receiver.slot) == ("ele01.lab.test", "trade_ele02")
@@ -110,7 +110,7 @@ def test_a_running_standby_is_redirected_without_a_restart(
     replication.follow(standby, replicas.upstream("trade", "ele02"))
     assert streams(standby, primary)
     eventually(
-        lambda: replication.drop_slot(primary, "trade_ele02"), "the slot is dropped"
+        lambda: slots.drop_slots(primary, ["trade_ele02"]), "the slot is dropped"
     )
     assert primary.probe().slots == ()
 
@@ -318,3 +318,28 @@ def test_the_wal_of_a_crashed_primary_is_read_to_its_end(replicas: Replicas) -> 
     recovered = primary.probe().control
     assert recovered is not None
     assert 0 <= recovered.checkpoint - end.end <= 2 * 8192
+
+
+def test_a_slot_whose_wal_is_gone_is_made_anew(replicas: Replicas) -> None:
+    # Its standby may lose what it needs as well: nothing comes after this test.
+    primary = replicas.cluster("odd", "ele02")
+    limits = {"wal_keep_size": "0", "max_slot_wal_keep_size": "1MB"}
+    for name, value in limits.items():
+        primary.psql(f"ALTER SYSTEM SET {name} = '{value}'")
+    primary.psql("SELECT pg_reload_conf()")
+    try:
+        assert slots.create_slots(primary, ["trade_late"]) == ("trade_late",)
+        megabyte = "SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))"
+        primary.psql(f"{megabyte} FROM generate_series(1, 6); CHECKPOINT")
+        (slot,) = primary.probe().slots
+        assert slot.wal_status == "lost"
+
+        assert slots.create_slots(primary, ["trade_late"]) == ("trade_late",)
+
+        (slot,) = primary.probe().slots
+        assert slot.wal_status == "reserved"
+    finally:
+        slots.drop_slots(primary, ["trade_late"])
+        for name in limits:
+            primary.psql(f"ALTER SYSTEM RESET {name}")
+        primary.psql("SELECT pg_reload_conf()")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from herds.domain.divergence import Remedy
-from herds.errors import NotObserved
-from herds.postgres import replication, wal
+from herds.errors import NotObserved, PreconditionFailed
+from herds.postgres import replication, slots, wal
 from herds.postgres.cluster import Cluster
 from herds.postgres.streaming import await_streaming
 from lab import Layout
@@ -109,12 +109,27 @@ def test_a_standby_is_redirected_where_alter_system_is_forbidden(pair: Pair) -> 
 
 
 def test_a_slot_is_made_and_dropped(pair: Pair) -> None:
-    replication.create_slot(pair.primary, "spare")
+    assert slots.create_slots(pair.primary, ["spare"]) == ("spare",)
+    assert slots.create_slots(pair.primary, ["spare"]) == ()
     (slot,) = pair.primary.probe().slots
     assert (slot.name, slot.kind, slot.is_active) == ("spare", "physical", False)
 
-    assert replication.drop_slot(pair.primary, "spare")
+    assert slots.drop_slots(pair.primary, ["spare"]) == ("spare",)
     assert pair.primary.probe().slots == ()
+
+
+def test_slots_are_made_all_or_none_on_a_standby_too(pair: Pair) -> None:
+    room = int(pair.standby.probe().settings["max_replication_slots"])
+    names = [f"spare_{number}" for number in range(room)]
+    assert sorted(slots.create_slots(pair.standby, names[1:])) == sorted(names[1:])
+
+    with pytest.raises(PreconditionFailed, match=f"it may have {room}"):
+        slots.create_slots(pair.standby, [names[0], "one_more"])
+
+    there = slots.read_slots(pair.standby, [*names, "one_more"])
+    assert there == dict.fromkeys(names[1:], False)
+    assert sorted(slots.drop_slots(pair.standby, names)) == sorted(names[1:])
+    assert pair.standby.probe().slots == ()
 
 
 def test_the_end_of_wal_is_exact_on_both_sides_of_a_shutdown(pair: Pair) -> None:

@@ -205,3 +205,120 @@ def test_settings_left_out_have_their_defaults(settings: Any) -> None:
         user="dba", private_key_file=Path.home() / "key", connect_timeout=2.0
     )
     assert conf.operations() == conf.OperationSettings()
+
+
+DNS_SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+DNS_KEY = f'key "k" {{ algorithm hmac-sha256; secret "{DNS_SECRET}"; }};'
+IN_SETTINGS = {"KEY_NAME": "k", "KEY_SECRET": DNS_SECRET}
+
+
+@pytest.fixture
+def dns_key(tmp_path: Path) -> Path:
+    """A file that holds a key to sign changes of a zone."""
+    path = tmp_path / "dns.key"
+    path.write_text(DNS_KEY)
+    path.chmod(0o600)
+    return path
+
+
+def test_without_dns_nothing_is_said_of_it(settings: Any) -> None:
+    settings.DNS = {}
+
+    assert checks.check_dns() == []
+    assert conf.dns() is None
+
+
+def test_a_usable_dns_key_is_fine(settings: Any, dns_key: Path) -> None:
+    for given in ({"KEY_FILE": str(dns_key)}, IN_SETTINGS):
+        settings.DNS = {**given, "SERVERS": ["192.0.2.53#5353"]}
+        assert checks.check_dns() == []
+
+
+@pytest.mark.parametrize(
+    ("dns", "named"),
+    [
+        ({"KEYFILE": "/k"}, "KEYFILE"),
+        ({"SERVERS": "192.0.2.53"}, "SERVERS"),
+        ({"SERVERS": ["ns1.example.com"]}, "ns1.example.com"),
+        ({"TTL": 0}, "TTL"),
+        ({"DOMAIN": "a..b"}, "DOMAIN"),
+        ({"ZONES": ["example.com"]}, "ZONES"),
+        ({"ZONES": {"example.com": {"TTL": 5}}}, "example.com"),
+        ({"ZONES": {"a..b": {}}}, "ZONES"),
+        ({"ZONES": {"example.com": {"KEY_NAME": "k"}}}, "go together"),
+        ({"KEY_NAME": "k"}, "go together"),
+        ({**IN_SETTINGS, "KEY_FILE": "/k"}, "both"),
+        ({**IN_SETTINGS, "KEY_ALGORITHM": "sha3"}, "algorithm"),
+        ("dns.key", "DNS"),
+    ],
+)
+def test_dns_settings_that_mean_nothing_are_named(
+    settings: Any, dns: object, named: str
+) -> None:
+    settings.DNS = dns
+
+    found = checks.check_dns()
+
+    assert ids(found) == ["herds.E009"]
+    assert named in found[0].msg
+
+
+@pytest.mark.parametrize("secret", [DNS_SECRET[:-2], [DNS_SECRET], b"secret-bytes"])
+def test_a_wrong_secret_is_not_told(settings: Any, secret: Any) -> None:
+    settings.DNS = {"KEY_NAME": "k", "KEY_SECRET": secret}
+
+    (found,) = checks.check_dns()
+
+    assert found.id == "herds.E009"
+    assert DNS_SECRET[:-2] not in found.msg
+    assert "secret-bytes" not in found.msg
+
+
+def test_dns_without_any_key_is_warned_about(settings: Any) -> None:
+    settings.DNS = {"SERVERS": ["192.0.2.53"]}
+
+    assert ids(checks.check_dns()) == ["herds.W003"]
+
+
+def test_a_key_file_of_a_zone_is_looked_at_too(
+    settings: Any, dns_key: Path, tmp_path: Path
+) -> None:
+    settings.DNS = {
+        "KEY_FILE": str(dns_key),
+        "ZONES": {"prod.example.com": {"KEY_FILE": str(tmp_path / "none")}},
+    }
+
+    found = checks.check_dns()
+
+    assert ids(found) == ["herds.E010"]
+    assert "no such file" in found[0].msg
+
+
+def test_a_dns_key_open_to_everybody_is_refused(settings: Any, dns_key: Path) -> None:
+    settings.DNS = {"KEY_FILE": str(dns_key)}
+    dns_key.chmod(0o640)
+    assert checks.check_dns() == []
+    dns_key.chmod(0o644)
+
+    found = checks.check_dns()
+
+    assert ids(found) == ["herds.E010"]
+    assert "mode 644" in found[0].msg
+
+
+def test_a_zone_takes_what_it_does_not_say_from_all_others(
+    settings: Any, dns_key: Path
+) -> None:
+    settings.DNS = {
+        "KEY_FILE": str(dns_key),
+        "SERVERS": ["192.0.2.53"],
+        "ZONES": {"Prod.example.com.": IN_SETTINGS, "dev.example.com": {}},
+    }
+
+    dns = conf.dns()
+
+    assert dns is not None
+    prod, dev = dns.zones["prod.example.com"], dns.zones["dev.example.com"]
+    assert (prod.key_name, prod.key_file, prod.servers) == ("k", None, ("192.0.2.53",))
+    assert (dev.key_file, dev.servers) == (dns_key, ("192.0.2.53",))
+    assert DNS_SECRET not in repr(dns)

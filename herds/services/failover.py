@@ -1,0 +1,469 @@
+"""Fail over: a standby takes over from a primary that is lost; a person decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from herds.domain.cluster import Activity, Observation
+from herds.domain.outcome import FollowUp, Outcome
+from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
+from herds.errors import (
+    ElephaasError,
+    Interrupted,
+    NotObserved,
+    PreconditionFailed,
+    RolledBack,
+)
+from herds.postgres import promotion
+from herds.postgres.armed import arm
+from herds.postgres.session import hold_session
+
+from . import fence, pointing, vhost
+from .actions import Action
+from .aftermath import Aftermath, settle
+from .candidates import best_standbys
+from .freeze import await_replayed, fast_forward, freeze, thaw
+from .lifecycle import plan_each
+from .preflight import refusal
+from .scene import Scene, View, look_at_herd, named
+from .standings import (
+    LastSeen,
+    furthest,
+    last_seen,
+    loss_check,
+    position_of,
+    standing_checks,
+)
+from .target import Member, Target
+from .vantage import hear_from_all, judge_loss
+
+if TYPE_CHECKING:
+    from herds.models import Instance
+
+FENCE_IT = "fence"
+ATTESTED = {
+    "power_off": "I have powered it off",
+    "isolated": "I have cut it off from network and storage",
+    "unfenced": "nothing does; it may come back and take writes until it is seen",
+}
+"""What a person can say that keeps a lost primary from coming back."""
+
+_CAN_BE_UNDONE = 4  # of the steps below: look, fence, freeze, compare
+
+
+def _plan(members: Sequence[Instance]) -> list[PlannedTarget]:
+    return [
+        replace(
+            plan,
+            refusal=""
+            if not member.is_primary
+            else f"No replica of {member.herd.herd_name} was online when it was last "
+            "seen. Refresh the herd, or start a replica.",
+        )
+        for member, plan in zip(
+            members,
+            plan_each(members, will="takes over", steps=(), waves=[0] * len(members)),
+            strict=True,
+        )
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """A herd whose primary is lost: its members, who takes over, and the checks."""
+
+    scene: Scene
+    old: View
+    new: View
+    checks: tuple[Check, ...]
+
+
+def _look(target: Target, candidate: str) -> _Seen:
+    """See the herd from every side.
+
+    Raises:
+        PreconditionFailed: it is not clear who was the primary, or nobody is there to
+            take over.
+    """
+    scene = look_at_herd(target)
+    old = scene.of(_recorded_primary(target))
+    best = furthest(scene, old)
+    new = next((view for view in scene.views if view.host == candidate), best)
+    if not new.is_standby:
+        new = best
+    last = last_seen(
+        target,
+        old,
+        LastSeen(position=old.member.position, at=old.member.seen_at, is_exact=False),
+    )
+    heard = hear_from_all(scene, old)
+    checks = (
+        *judge_loss(target, scene, old, heard),
+        *standing_checks(target, scene, old, new),
+        loss_check(target, new, last),
+        *pointing.checks(target, old.host, must=False),
+        *_silent(target, scene, old),
+    )
+    return _Seen(scene=scene, old=old, new=new, checks=checks)
+
+
+def _recorded_primary(target: Target) -> Member:
+    facts = target.plan.get("facts", {})
+    if "old" in facts:
+        return target.member(int(facts["old"]))
+    primaries = [
+        member
+        for member in target.members
+        if member.is_primary and member.instance_id != target.instance_id
+    ]
+    if len(primaries) != 1:
+        names = ", ".join(member.host for member in primaries) or "none"
+        raise PreconditionFailed(
+            f"The inventory has {names} for the primary of "
+            f"{target.cluster.ref.herd_name}; who was lost is not clear.",
+            host=target.host,
+            hint="Refresh the herd, then plan again.",
+        )
+    return primaries[0]
+
+
+def _silent(target: Target, scene: Scene, old: View) -> tuple[Check, ...]:
+    """Warn where a standby that does not answer may have more than all others."""
+    silent = [view for view in scene.without(old.member) if not view.is_standby]
+    if not silent:
+        return ()
+    return (
+        Check(
+            name="All standbys seen",
+            how="a look at every member",
+            observed=", ".join(f"{view.host} is {view.words()}" for view in silent),
+            threshold="all: one that is not seen may have received more",
+            verdict=Verdict.WARN,
+            observed_at=target.clock.now().isoformat(),
+        ),
+    )
+
+
+def _examine(target: Target) -> PlannedTarget:
+    seen = _look(target, "")
+    old, new, ref = seen.old, seen.new, target.cluster.ref
+    others = seen.scene.without(old.member, new.member)
+    follow = f", {named(others)} follow it" if others else ""
+    points = f", {ref.vhost} points at it" if ref.vhost else ""
+    return PlannedTarget(
+        now=f"{old.host} was the primary and is {old.words()}",
+        will=f"{new.host} takes the writes{points}{follow}; {old.host} is fenced",
+        steps=(
+            "Look at the herd from every side",
+            f"Keep {old.host} from coming back",
+            "Have the standbys receive nothing more",
+            "Compare what they have",
+            f"Promote {new.host}",
+            *([f"Point {ref.vhost} at {new.host}"] if ref.vhost else []),
+            *([f"Have {named(others)} follow {new.host}"] if others else []),
+            f"See what {new.host} does",
+        ),
+        no_return=_CAN_BE_UNDONE,
+        checks=seen.checks,
+        choices=(_candidates(seen), _fences(old)),
+        refusal=refusal(seen.checks),
+        typed=ref.herd_name,
+        afterwards=(
+            f"{new.host} takes the writes of {ref.herd_name}. What {old.host} wrote "
+            f"and {new.host} had not received is lost to the herd."
+        ),
+        facts={
+            "old": old.member.instance_id,
+            "system": new.known.system_identifier,
+            "timeline": new.known.timeline,
+            "vhost": vhost.pointing(target),
+        },
+    )
+
+
+def _candidates(seen: _Seen) -> Choice:
+    standbys = seen.scene.without(seen.old.member)
+    return Choice(
+        name="candidate",
+        label="New primary",
+        options=tuple(
+            Option(
+                value=view.host,
+                label=f"{view.host}, at {position_of(view)}"
+                if view.is_standby
+                else view.host,
+                possible=view.is_standby,
+                why="" if view.is_standby else f"it is {view.words()}",
+            )
+            for view in standbys
+        ),
+        default=seen.new.host,
+    )
+
+
+def _fences(old: View) -> Choice:
+    """Ask how the lost primary is kept from coming back; nothing is assumed of it."""
+    label = f"What keeps {old.host} from taking writes again"
+    if old.probe is not None:
+        words = "this service: it can only start as a standby from then on"
+        option = Option(value=FENCE_IT, label=words)
+        return Choice(name="fence", label=label, options=(option,), default=FENCE_IT)
+    return Choice(
+        name="fence",
+        label=label,
+        options=(
+            Option(
+                value="",
+                label="(choose)",
+                possible=False,
+                why="its host cannot be reached, so a person has to say it",
+            ),
+            *(Option(value=value, label=words) for value, words in ATTESTED.items()),
+        ),
+        default="",
+    )
+
+
+def _run(target: Target) -> Outcome:
+    with target.steps.step("look", "Look at the herd from every side") as step:
+        seen = _look(target, target.chosen("candidate"))
+        old, new = seen.old, seen.new
+        step.note(f"{old.host} is {old.words()}; {new.host} is {new.words()}.")
+        resumed = target.steps.began("fence")
+        writers = [view for view in seen.scene.writers if view.host != old.host]
+        if resumed and len(writers) == 1:
+            new = writers[0]
+        else:
+            _refuse_drift(target, seen)
+    with pointing.prepare(target, old.member, new.member, must=False) as move:
+        if not (resumed and new.takes_writes):
+            _take_over(target, seen, new)
+        target.steps.must_finish()
+        move.move()
+        return _forward(target, seen, new, move)
+
+
+def _take_over(target: Target, seen: _Seen, new: View) -> None:
+    """Fence the lost primary, compare the standbys, and promote the chosen one.
+
+    Raises:
+        RolledBack: it did not come to a promotion.
+        Interrupted: it was not seen to come about.
+    """
+    old = seen.old
+    standbys = [
+        view.member for view in seen.scene.without(old.member) if view.is_standby
+    ]
+    fenced = _fence_old(target, old)
+    try:
+        _freeze_all(target, standbys, new)
+        _compare(target, seen, new)
+        target.steps.refuse_lost()
+    except Interrupted:
+        raise
+    except ElephaasError as error:
+        _go_back(target, old, standbys, error, fenced=fenced)
+    _promote(target, new.member)
+    target.record_member(
+        new.member.instance_id,
+        Observation(
+            activity=Activity.RUNNING,
+            observed_at=target.clock.now(),
+            answers=True,
+            in_recovery=False,
+        ),
+    )
+
+
+def _refuse_drift(target: Target, seen: _Seen) -> None:
+    """Refuse where what the person has read is no longer so.
+
+    Raises:
+        PreconditionFailed: with what is different; nothing was done.
+    """
+    chosen = target.chosen("candidate")
+    facts = target.plan["facts"]
+    refused = refusal(seen.checks)
+    if not refused and chosen and seen.new.host != chosen:
+        refused = f"{chosen} is no running standby any more."
+    if not refused and facts["system"] != seen.new.known.system_identifier:
+        refused = f"{seen.new.host} holds another cluster now."
+    if not refused and facts["timeline"] != seen.new.known.timeline:
+        refused = f"{seen.new.host} is on timeline {seen.new.known.timeline} now."
+    if refused:
+        raise PreconditionFailed(
+            f"Nothing was done. {refused}",
+            hint="Plan it again, and read what is different.",
+        )
+
+
+def _fence_old(target: Target, old: View) -> bool:
+    """Keep the lost primary from coming back, or write down who said what does.
+
+    Returns:
+        Whether it was done, and not only said.
+    """
+    chosen = target.chosen("fence")
+    words = f"Keep {old.host} from coming back"
+    with target.steps.step("fence", words) as step:
+        attested = ATTESTED.get(chosen, "")
+        done = False
+        if old.probe is not None:
+            was = fence.apply_fence(target.at(old.member))
+            step.note(f"It was {was}; it can only start as a standby now.")
+            done = True
+        else:
+            step.note(f"Somebody said: {attested}. It is fenced once it is seen.")
+        target.in_metadata(
+            partial(
+                fence.enter, old.member.instance_id, None, attested, is_applied=done
+            )
+        )
+    return done
+
+
+def _freeze_all(target: Target, standbys: Sequence[Member], new: View) -> None:
+    with target.steps.step("freeze", "Have the standbys receive nothing more") as step:
+        reasons = freeze(target, standbys)
+        for host, why in reasons.items():
+            step.note(f"{host}: {why}")
+        if new.host in reasons:
+            raise PreconditionFailed(
+                f"{new.host} was not seen to stop receiving: {reasons[new.host]}",
+                host=new.host,
+            )
+
+
+def _compare(target: Target, seen: _Seen, new: View) -> None:
+    """See that nobody has more than the new primary, or get it that first."""
+    with target.steps.step("compare", "Compare what they have") as step:
+        scene = look_at_herd(target)
+        best = furthest(scene, scene.of(seen.old.member))
+        have, most = position_of(scene.of(new.member)), position_of(best)
+        if best.known.timeline != scene.of(new.member).known.timeline:
+            raise PreconditionFailed(
+                f"{best.host} is on timeline {best.known.timeline} by now.",
+                host=best.host,
+            )
+        if most > have:
+            step.note(f"{best.host} has {most - have:,} bytes more; they are fetched.")
+            fast_forward(target, new.member, best.member, most)
+        await_replayed(target, new.member)
+        step.note(f"{new.host} has everything up to {max(most, have)}.")
+
+
+def _promote(target: Target, new: Member) -> None:
+    """Promote the standby, and see that it takes writes.
+
+    Raises:
+        Interrupted: it was not seen to.
+    """
+    target.steps.must_finish()
+    cluster, there = new.cluster, target.at(new)
+    with ExitStack() as held:
+        name = f"elephaas failover of {cluster.ref.herd_name}"
+        standby = held.enter_context(
+            hold_session(cluster.shell, cluster.ref.data_directory, name)
+        )
+        armed = held.enter_context(arm(cluster, "promote", seconds=target.patience))
+        with target.steps.step("promote", f"Promote {new.host}", urgent=True) as step:
+            armed.go()
+            try:
+                came = promotion.await_promoted(standby, seconds=target.patience)
+            except ElephaasError as lost:
+                step.lost(lost)
+                came, _ = there.await_state(lambda now: now.in_recovery is False)
+            step.ran(armed.command, armed.status, armed.printed())
+            if not came:
+                late = NotObserved(
+                    f"{new.host} to leave recovery",
+                    observed="a standby",
+                    seconds=target.patience,
+                    host=new.host,
+                )
+                raise Interrupted(
+                    late.message,
+                    host=new.host,
+                    hint="Resume once its log says why: what is true is looked at.",
+                )
+            step.note(f"{new.host} takes writes.")
+
+
+def _go_back(
+    target: Target,
+    old: View,
+    standbys: Sequence[Member],
+    why: ElephaasError,
+    *,
+    fenced: bool,
+) -> None:
+    """Take back what came before the promotion; the herd is as it was found.
+
+    Raises:
+        RolledBack: always.
+    """
+    target.steps.must_finish()
+    with target.steps.step("undo", "Have the standbys follow as before") as step:
+        step.note(why.message)
+        thaw(target, old.member, standbys)
+    state = (
+        f"{old.host} stays fenced: start it by hand only if it is to be the primary"
+        if fenced
+        else f"{old.host} is {old.words()}"
+    )
+    raise RolledBack(
+        f"{why.message} Nothing was promoted; {state}.",
+        host=why.host,
+        output=why.output,
+        hint=why.hint,
+    ) from why
+
+
+def _forward(
+    target: Target, seen: _Seen, new: View, move: pointing.Pointing
+) -> Outcome:
+    """Do all that comes after the promotion; the lost primary is left for later."""
+    old = seen.old.member
+    target.in_metadata(
+        partial(fence.note_successor, old.instance_id, new.member.instance_id)
+    )
+    return settle(
+        Aftermath(
+            target=target,
+            new=new.member,
+            old=None,
+            others=[view.member for view in seen.scene.without(old, new.member)],
+            old_primary="",
+            move=move,
+            left=(
+                FollowUp(
+                    action="rebuild",
+                    instance_id=old.instance_id,
+                    words=f"{old.host} is fenced; rebuild it to have it follow.",
+                ),
+            ),
+        )
+    )
+
+
+FAILOVER = Action(
+    name="failover",
+    verb="Fail over",
+    past="failed over",
+    permission="herds.failover_instance",
+    words=(
+        "Makes a standby the primary of a herd whose primary is lost; says before what "
+        "may be lost with it."
+    ),
+    afterwards="Each herd has a new primary; the lost ones are fenced.",
+    plan=_plan,
+    run=_run,
+    examine=_examine,
+    needs_members=True,
+    menus=("disasterrecovery", "herd"),
+    narrow=best_standbys,
+)

@@ -355,4 +355,5 @@ SWITCHOVER = Action(
     menus=("disasterrecovery", "herd"),
     narrow=best_standbys,
     goes_back=True,
+    labels={"disasterrecovery": "Switch over to listed replica"},
 )

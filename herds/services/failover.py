@@ -465,5 +465,6 @@ FAILOVER = Action(
     examine=_examine,
     needs_members=True,
     menus=("disasterrecovery", "herd"),
+    labels={"disasterrecovery": "Fail over to listed replica (primary lost)"},
     narrow=best_standbys,
 )

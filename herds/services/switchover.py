@@ -356,4 +356,5 @@ SWITCHOVER = Action(
     menus=("disasterrecovery", "herd"),
     narrow=best_standbys,
     goes_back=True,
+    labels={"disasterrecovery": "Switch over to listed replica"},
 )

@@ -91,7 +91,7 @@ def _look(target: Target, candidate: str) -> _Seen:
     """
     scene = look_at_herd(target)
     old = scene.of(_recorded_primary(target))
-    best = furthest(scene, old)
+    best = furthest(scene, old, target.host)
     new = next((view for view in scene.views if view.host == candidate), best)
     if not new.is_standby:
         new = best

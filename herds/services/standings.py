@@ -53,7 +53,14 @@ def furthest(scene: Scene, old: View, preferred: str = "") -> View:
             host=old.host,
             hint="Start one, then plan again.",
         )
-    return max(standbys, key=lambda view: (view.known.timeline or 0, position_of(view)))
+    return max(
+        standbys,
+        key=lambda view: (
+            view.known.timeline or 0,
+            position_of(view),
+            view.host == preferred,
+        ),
+    )
 
 
 def last_seen(target: Target, old: View, recorded: LastSeen) -> LastSeen:

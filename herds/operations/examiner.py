@@ -92,6 +92,7 @@ def _look_at(row: OperationTarget, reading: _Reading, crew: Crew) -> PlannedTarg
                 steps=_NoSteps(),
                 clock=crew.clock,
                 record=lambda seen: None,
+                keep=crew.journal.do,
                 plan={**row.plan, "facts": facts_of(instance)},
                 parameters=reading.operation.parameters,
                 patience=crew.toolbox.patience,

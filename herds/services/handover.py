@@ -7,8 +7,8 @@ started again; from then on there is only forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from herds.domain.cluster import Activity, Observation
@@ -25,8 +25,10 @@ from herds.postgres import promotion
 from herds.postgres.armed import Armed, Event, arm
 from herds.postgres.rewind import checkpoint
 from herds.postgres.session import Session, hold_session
+from herds.postgres.slots import drop_slots
 
 from .scene import at_once
+from .slots import make_slots, needed_slots
 from .steps import Step
 from .target import Member, Target
 from .undo import Undo, abandon, roll_back
@@ -34,6 +36,7 @@ from .undo import Undo, abandon, roll_back
 RECEIVE = 10.0
 """Seconds that the standby gets to receive the last WAL; it usually has it already."""
 
+_SLOTS = "slots"  # the step whose evidence tells which were made
 _FENCE = 10.0  # seconds until an empty file is written
 _UNDOING = 120.0  # seconds that the end of the old primary is watched beyond patience
 _SIGN_OF_LIFE = 1.0  # seconds between two records while the primary takes long to stop
@@ -45,12 +48,13 @@ class Handover:
     """Who hands over to whom, and what follows the moment it has happened.
 
     ``on_promoted`` is called at once when the new primary takes writes; it raises
-    nothing.
+    nothing. ``followers`` are the members that stream from it then.
     """
 
     target: Target
     old: Member
     new: Member
+    followers: Sequence[Member]
     on_promoted: Callable[[], None]
 
     @property
@@ -83,7 +87,7 @@ def hand_over(handover: Handover) -> float:
         RolledBack: it did not come about; the old primary takes writes again.
         Interrupted: it is half-way, and what is true has to be seen anew.
     """
-    with _prepared(handover) as tools:
+    with _with_slots(handover), _prepared(handover) as tools:
         began = handover.target.clock.monotonic()
         with _undone_on_failure(handover, tools.stop):
             checkpoint = _stop(handover, tools)
@@ -106,7 +110,7 @@ def go_on(handover: Handover, checkpoint: Lsn) -> None:
     Raises:
         As ``hand_over``.
     """
-    with ExitStack() as held:
+    with slots_unless_undone(handover), ExitStack() as held:
         with _undone_on_failure(handover):
             _keep_down(handover)
             promote = held.enter_context(
@@ -172,6 +176,48 @@ def _undone_on_failure(handover: Handover, stop: Armed | None = None) -> Iterato
         if stop is not None:
             stop.leave()
         roll_back(handover.undo, error)
+
+
+@contextmanager
+def _with_slots(handover: Handover) -> Iterator[None]:
+    """Have the followers' slots on the new primary: they hold its WAL from now on.
+
+    Raises:
+        ElephaasError: it cannot have them; nothing was done.
+    """
+    new = handover.new
+    if needed_slots(handover.followers, new):
+        words = f"Have the followers' slots on {new.host}"
+        with handover.target.steps.step(_SLOTS, words) as step:
+            made = make_slots(new, handover.followers)
+            step.measured(made=" ".join(made))
+            step.note(f"Made {', '.join(made)}." if made else "They are there.")
+        with slots_unless_undone(handover, made):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def slots_unless_undone(handover: Handover, made: Sequence[str] = ()) -> Iterator[None]:
+    """Drop the slots that were made on the new primary, should it not become one.
+
+    Args:
+        handover: what is undone or not.
+        made: their names; those that an earlier attempt made are among them anyway.
+    """
+    earlier = handover.target.steps.earlier(_SLOTS) or {}
+    names = {*made, *str(earlier.get("made", "")).split()}
+    try:
+        yield
+    except Interrupted:
+        raise
+    except ElephaasError:
+        if names:
+            # A slot that stays holds WAL; the page of the herd shows it.
+            with suppress(ElephaasError):
+                drop_slots(handover.new.cluster, names)
+        raise
 
 
 @contextmanager

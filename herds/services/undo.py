@@ -21,7 +21,7 @@ from herds.errors import (
 from herds.postgres import promotion
 
 from .lifecycle import state_sentence
-from .scene import at_once
+from .scene import View, at_once
 from .steps import Step
 from .target import Member, Target
 
@@ -97,27 +97,26 @@ def abandon(undo: Undo, why: ElephaasError) -> NoReturn:
     words = f"Stop {undo.new.host}, which does not promote"
     try:
         with target.steps.step("abandon", words, urgent=True) as step:
-            step.note(_end_standby(undo, step))
+            step.note(end_standby(undo.target.at(undo.new), step))
     except ElephaasError as trouble:
         raise Interrupted(
             f"{why.message} Whether it may still be promoted is not clear "
             f"({trouble.message.rstrip('.')}), so {undo.old.host} was not started.",
             hint="Resume once it is: what is true is looked at first.",
         ) from trouble
-    roll_back(undo, why, then=lambda: _start_standby(undo))
+    roll_back(undo, why, then=lambda: start_standby(target.at(undo.new)))
 
 
-def _end_standby(undo: Undo, step: Step) -> str:
+def end_standby(there: Target, step: Step) -> str:
     """Stop a standby that was told to promote; say what it was stopped as.
 
     Raises:
         NotObserved: it does not end, or not as a standby.
         ElephaasError: nothing is known of its host.
     """
-    there = undo.target.at(undo.new)
     for end, seconds in (
         (promotion.end_fast, _ENDING),
-        (promotion.quit_at_once, undo.target.patience),
+        (promotion.quit_at_once, there.patience),
     ):
         with suppress(PreconditionFailed):
             end(there.cluster)
@@ -129,17 +128,17 @@ def _end_standby(undo: Undo, step: Step) -> str:
             break
     probe = there.cluster.probe(sizes=False)
     state = probe.control.state if probe.control else "not known"
-    if not came or not _is_standby_at_rest(probe):
+    if not is_standby_at_rest(probe):
         raise NotObserved(
-            f"{undo.new.host} to stop as a standby",
+            f"{there.host} to stop as a standby",
             observed=f"{seen.activity.value}, pg_control says {state!r}",
-            seconds=round(_ENDING + undo.target.patience, 1),
-            host=undo.new.host,
+            seconds=round(_ENDING + there.patience, 1),
+            host=there.host,
         )
     return f"pg_control says {state!r}."
 
 
-def _is_standby_at_rest(probe: Probe) -> bool:
+def is_standby_at_rest(probe: Probe) -> bool:
     """Tell whether a stopped cluster was a standby to its end, and starts as one.
 
     ``standby.signal`` goes before anything of a new timeline is written, and a request
@@ -153,12 +152,23 @@ def _is_standby_at_rest(probe: Probe) -> bool:
     )
 
 
-def _start_standby(undo: Undo) -> None:
+def may_be_promoted(view: View, timeline: int) -> bool:
+    """Tell whether a standby may have become a primary, running or not.
+
+    Args:
+        view: what was seen of it.
+        timeline: the one that it was on as a standby.
+    """
+    if view.probe is None or (view.probe.timeline or 0) > timeline:
+        return True
+    return not (view.is_standby or is_standby_at_rest(view.probe))
+
+
+def start_standby(there: Target) -> None:
     """Start the standby again that was kept from promoting; no harm if it fails."""
-    there = undo.target.at(undo.new)
     try:
-        with undo.target.steps.step(
-            "standby", f"Start {undo.new.host} again", urgent=True
+        with there.steps.step(
+            "standby", f"Start {there.host} again", urgent=True
         ) as step:
             there.act(step, "start")
             step.saw(there.look())

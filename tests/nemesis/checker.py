@@ -13,7 +13,7 @@ FAILOVER = "failover"
 GOOD = frozenset({"succeeded", "follow-ups"})
 BACK = frozenset({"rolled back", "cancelled"})
 UNCHANGED = BACK | {"refused"}
-_BLINK = 2.0  # seconds that a busy machine may keep the observer from asking
+_BLINK = 1.0  # seconds that a busy machine may keep the observer from asking
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 WORKERS ?= 2
+RUNS ?= 100
+SEED ?=
 
 # A failed part does not keep the others of `make test` from running; the exit status
 # still tells of it.
@@ -10,7 +12,7 @@ MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo demo-up demo-down test lint test-quick test-lab bench \
+.PHONY: help setup demo demo-up demo-down test lint test-quick test-lab nemesis bench \
         ready ready-tests ready-bench
 
 help: ## Show what can be made
@@ -45,7 +47,10 @@ test-quick: ready-tests ## Run the tests that need neither root nor the lab
 test-lab: ready-tests ## Run the tests on lab hosts and in a browser, one at a time (root)
 	$(PYTEST) -m "lab or browser"
 
-bench: ready-bench ## Measure against pssh and ansible on 100 lab hosts (root)
+nemesis: ready-tests ## Break things while primaries move; RUNS=100, SEED=1 (root)
+	$(PYTHON) -m tests.nemesis --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+bench: ready-bench ## Measure against other tools on lab hosts (root)
 	$(PYTHON) -m bench
 
 ready:

@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+BUSY = 1.5
+"""Load per processor from which on a machine does more than is measured."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -46,6 +49,25 @@ class Series:
         return statistics.median(run.cpu for run in self.runs)
 
 
+@dataclass(kw_only=True)
+class Spread:
+    """The values that one figure of one contender took.
+
+    ``load`` is how many processes wanted a processor just then: getloadavg(3).
+    """
+
+    name: str
+    figure: str
+    unit: str
+    values: list[float] = field(default_factory=list)
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    @property
+    def median(self) -> float:
+        """The value in the middle."""
+        return statistics.median(self.values)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two contenders, and how many times quicker the first has to be."""
@@ -53,6 +75,20 @@ class Comparison:
     ours: str
     theirs: str
     wanted: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """Two contenders in one figure, and how far the second has to be above the first.
+
+    ``wanted`` is the least that the second's median divided by the first's may be; None
+    where the two are only set side by side.
+    """
+
+    figure: str
+    ours: str
+    theirs: str
+    wanted: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +103,22 @@ class Limit:
 
 @dataclass
 class Report:
-    """Everything measured in one go."""
+    """Everything measured in one go.
+
+    ``busiest`` is the highest load average that was noted while measuring.
+    """
 
     series: list[Series] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
+    spreads: list[Spread] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    busiest: float = 0.0
+
+    def note_load(self) -> None:
+        """Note how busy the machine is just now."""
+        self.busiest = max(self.busiest, os.getloadavg()[0])
 
     def series_named(self, name: str) -> Series | None:
         """Return a contender's runs, None when it did not take part."""
@@ -81,12 +128,15 @@ class Report:
         """Return the report for a person."""
         lines = self._table([one for one in self.series if one.runs])
         lines += [line for pair in self.comparisons for line in self._compared(pair)]
+        for figure in dict.fromkeys(spread.figure for spread in self.spreads):
+            lines += self._spread_out(figure)
         lines += [
             f"{limit.name}: {limit.value:.1f} {limit.unit}, wanted below "
             f"{limit.bound:g}: {_verdict(limit.value < limit.bound)}"
             for limit in self.limits
         ]
-        return lines
+        lines += self._busy()
+        return lines + [f"✖ Not measured: {failure}" for failure in self.failures]
 
     def save(self, directory: Path) -> Path:
         """Keep the figures as JSON, with where they were measured."""
@@ -113,6 +163,64 @@ class Report:
                 for one in series
             ),
             "",
+        ]
+
+    def spread(self, figure: str, name: str) -> Spread | None:
+        """Return what a figure of a contender was, None when it was not measured."""
+        return next(
+            (
+                spread
+                for spread in self.spreads
+                if (spread.figure, spread.name) == (figure, name) and spread.values
+            ),
+            None,
+        )
+
+    def _spread_out(self, figure: str) -> list[str]:
+        spreads = [one for one in self.spreads if one.figure == figure and one.values]
+        if not spreads:
+            return []
+        width = max([len(figure), *(len(one.name) for one in spreads)])
+        return [
+            f"{figure:{width}}  {'median':>9}  {'least':>9}  {'most':>9}  runs  load",
+            *(
+                f"{one.name:{width}}  "
+                + "  ".join(
+                    f"{value:6.0f} {one.unit:2}"
+                    for value in (one.median, min(one.values), max(one.values))
+                )
+                + f"  {len(one.values):4}  {one.load:4.1f}"
+                for one in spreads
+            ),
+            *(
+                line
+                for ratio in self.ratios
+                if ratio.figure == figure
+                for line in self._ratio(ratio)
+            ),
+            "",
+        ]
+
+    def _ratio(self, pair: Ratio) -> list[str]:
+        ours = self.spread(pair.figure, pair.ours)
+        theirs = self.spread(pair.figure, pair.theirs)
+        if ours is None or theirs is None or not ours.median:
+            return []
+        ratio = theirs.median / ours.median
+        line = f"{pair.theirs}: {ratio:.1f} times that of {pair.ours}"
+        if pair.wanted is None:
+            return [line]
+        return [f"{line}; wanted {pair.wanted:g}: {_verdict(ratio >= pair.wanted)}"]
+
+    def _busy(self) -> list[str]:
+        """Say so where others used the machine, for then the figures are not ours."""
+        processors = os.cpu_count() or 1
+        load = max([self.busiest, *(spread.load for spread in self.spreads)])
+        if load <= BUSY * processors:
+            return []
+        return [
+            f"▲ The load average was {load:.1f} on {processors} processors: the machine"
+            " was busy with something else. Measure again when it is quiet."
         ]
 
     def _compared(self, pair: Comparison) -> list[str]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ STORAGES = {{
 }}
 COMMANDS = {commands!r}
 SSH = {ssh!r}
+DNS = {dns!r}
 """
 
 
@@ -69,10 +70,19 @@ class Worker:
 
 
 class Installation:
-    """A migrated metadata database with a fleet's inventory in it."""
+    """A migrated metadata database with a fleet's inventory in it.
 
-    def __init__(self, fleet: Fleet, directory: Path) -> None:
+    Args:
+        fleet: the hosts of the inventory.
+        directory: where everything lies.
+        moves_names: whether virtual hosts follow the primary, with the lab's own key.
+    """
+
+    def __init__(
+        self, fleet: Fleet, directory: Path, *, moves_names: bool = False
+    ) -> None:
         self.fleet = fleet
+        self._dns = {"KEY_FILE": str(fleet.lab.dns_key)} if moves_names else {}
         self.directory = directory
         self.server = PrivateServer(directory / "metadata")
         self._settings = 0
@@ -107,6 +117,7 @@ class Installation:
                 commands=dict(commands),
                 ssh={"PRIVATE_KEY_FILE": str(key), "CONNECT_TIMEOUT": 30.0}
                 | dict(ssh or {}),
+                dns=self._dns,
             )
         )
         return path
@@ -181,13 +192,15 @@ class Installation:
 
 
 @contextmanager
-def installation(fleet: Fleet, commands: Mapping[str, str]) -> Iterator[Installation]:
+def installation(
+    fleet: Fleet, commands: Mapping[str, str], *, moves_names: bool = False
+) -> Iterator[Installation]:
     """Give an installation that goes afterwards."""
     # Short, because the path of a socket is.
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
     # The metadata server's own user has to come through.
     directory.chmod(0o711)
-    made = Installation(fleet, directory)
+    made = Installation(fleet, directory, moves_names=moves_names)
     try:
         made.make(commands)
         yield made
@@ -200,26 +213,57 @@ def installation(fleet: Fleet, commands: Mapping[str, str]) -> Iterator[Installa
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def operate(worker: Worker, action: str, ids: list[int]) -> Run:
+def operate(
+    worker: Worker,
+    action: str,
+    ids: Iterable[int],
+    choices: Mapping[str, str] | None = None,
+) -> Run:
     """Plan and confirm an action, and return what it took from the yes to the end.
+
+    ``choices`` are what a person would choose on the plan's page. Raises RuntimeError
+    unless every target succeeded.
+    """
+    operation = planned(action, ids)
+    cpu = worker.cpu()
+    finished = confirmed(operation, choices)
+    cpu = worker.cpu() - cpu
+    wall = finished.finished_at - finished.confirmed_at
+    return Run(wall=wall.total_seconds(), cpu=cpu)
+
+
+def planned(action: str, ids: Iterable[int]) -> Any:
+    """Plan an action; return the operation when a worker has seen what it has to see.
+
+    Raises RuntimeError when it has not within two minutes.
+    """
+    from herds.domain.states import OperationState
+    from herds.models import Operation
+    from herds.operations import requests
+
+    operation = requests.draft(action, ids, requester())
+    written = Operation.objects.filter(pk=operation.pk).exclude(
+        state=OperationState.PLANNING
+    )
+    wait_until(written.exists, f"operation {operation.pk} is planned", 120)
+    return written.get()
+
+
+def confirmed(operation: Any, choices: Mapping[str, str] | None = None) -> Any:
+    """Say yes to a plan; return the operation when it has ended.
 
     Raises RuntimeError unless every target succeeded.
     """
     from herds.domain.states import TargetState
     from herds.operations import requests
 
-    operation = requests.draft(action, ids, requester())
-    cpu = worker.cpu()
-    requests.confirm(operation.pk, requester(), acknowledged=True)
+    requests.confirm(operation.pk, requester(), acknowledged=True, choices=choices)
     finished = ended(operation.pk)
-    cpu = worker.cpu() - cpu
     wrong = finished.targets.exclude(state=TargetState.SUCCEEDED)
-    if wrong.exists():
-        first = wrong.first()
-        assert first is not None
+    first = wrong.first()
+    if first is not None:
         raise RuntimeError(f"{wrong.count()} targets: {first.state}, {first.outcome}")
-    wall = finished.finished_at - finished.confirmed_at
-    return Run(wall=wall.total_seconds(), cpu=cpu)
+    return finished
 
 
 def ended(operation_id: int, seconds: float = 600) -> Any:

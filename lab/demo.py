@@ -150,6 +150,7 @@ class Demo:
             secret_key=facts.secret_key,
             metadata=self.directory / "metadata",
             private_key_file=self._lab.ssh_key,
+            dns_key_file=self._lab.dns_key,
             static_root=self.directory / "static",
         )
         files.write(settings, text, mode=0o600, owner=owner)

@@ -21,6 +21,7 @@ DATABASES = {{
 
 PUBLIC_KEY = {public_key!r}
 SSH = {{"PRIVATE_KEY_FILE": {private_key_file!r}}}
+DNS = {{"KEY_FILE": {dns_key_file!r}}}
 
 STATIC_ROOT = {static_root!r}
 
@@ -33,7 +34,12 @@ DATABASE = "admin"
 
 
 def text(
-    *, secret_key: str, metadata: Path, private_key_file: Path, static_root: Path
+    *,
+    secret_key: str,
+    metadata: Path,
+    private_key_file: Path,
+    dns_key_file: Path,
+    static_root: Path,
 ) -> str:
     """Return the settings file.
 
@@ -46,5 +52,6 @@ def text(
         socket_directory=str(metadata),
         public_key=private_key_file.with_suffix(".pub").read_text().strip(),
         private_key_file=str(private_key_file),
+        dns_key_file=str(dns_key_file),
         static_root=str(static_root),
     )

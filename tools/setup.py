@@ -43,6 +43,8 @@ SERVICES = {
     "openssh-server": "ssh.service",
     "bind9": "named.service",
     "postgresql-common": "postgresql.service",
+    "etcd-server": "etcd.service",
+    "patroni": "patroni.service",
 }
 
 FONT = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
@@ -59,6 +61,11 @@ class Extra:
 
 def _program(package: str, name: str, purpose: str) -> Extra:
     return Extra(package, purpose, lambda: shutil.which(name))
+
+
+def _extension(package: str, name: str, purpose: str) -> Extra:
+    control = Path("/usr/share/postgresql/15/extension") / f"{name}.control"
+    return Extra(package, purpose, control.exists)
 
 
 FOR_ALL = (
@@ -82,6 +89,22 @@ FOR_TESTS = (
 FOR_BENCH = (
     _program("pssh", "parallel-ssh", "the benchmark compares with it"),
     _program("ansible-core", "ansible", "the benchmark compares with it"),
+    _program("repmgr-common", "repmgr", "the benchmark compares with it"),
+    _extension("postgresql-15-repmgr", "repmgr", "repmgr keeps its tables by it"),
+    _program("patroni", "patronictl", "the benchmark compares with it"),
+    _program("etcd-server", "etcd", "patroni keeps its leader there"),
+    # Debian only suggests it, as patroni can do with other stores.
+    Extra(
+        "python3-etcd",
+        "patroni talks to etcd by it",
+        Path("/usr/lib/python3/dist-packages/etcd").is_dir,
+    ),
+    _program("pg-auto-failover-cli", "pg_autoctl", "the benchmark compares with it"),
+    _extension(
+        "postgresql-15-auto-failover",
+        "pgautofailover",
+        "pg_auto_failover's monitor is one",
+    ),
 )
 
 

@@ -60,9 +60,9 @@ class Manner:
 class Nameserver:
     """The servers of the zones in which virtual hosts live.
 
-    Several threads may use it. It keeps no connection; what it learns of zones and
-    their servers is looked up again after a minute, and kept where that fails, so that
-    a lost resolver does not keep a name from being moved.
+    Several threads may use it. It keeps no connection; what it learns of zones, their
+    servers and hosts is looked up again, and used where that fails, so that a lost
+    resolver does not keep a name from being moved.
     """
 
     def __init__(self, manner: Manner, clock: Clock) -> None:
@@ -71,6 +71,7 @@ class Nameserver:
         self._clock = clock
         self._lock = threading.Lock()
         self._zones: dict[str, tuple[float, str, Zone]] = {}
+        self._hosts: dict[tuple[str, str], str] = {}
 
     def look(self, vhost: str) -> Look:
         """Ask every server of the zone, at once and directly, where a name points.
@@ -96,6 +97,19 @@ class Nameserver:
         full = names.in_full(host, self._manner.domain)
         if full:
             return full
+        try:
+            full = self._search_host(host, vhost)
+        except NameserverUnreachable:
+            with self._lock:
+                known = self._hosts.get((host, vhost))
+            if known is None:
+                raise
+            return known
+        with self._lock:
+            self._hosts[host, vhost] = full
+        return full
+
+    def _search_host(self, host: str, vhost: str) -> str:
         short = names.checked(host)
         found = names.search(short, self._resolver())
         if found:

@@ -201,6 +201,8 @@ class _Telling:
         self._command = acted.command
         self._exit_status = acted.status
         self._evidence = acted.seen.evidence()
+        if acted.goes_on:
+            self.note("Seen to be true before the command came back; it goes on.")
         self._print("stdout", acted.stdout)
         self._print("stderr", acted.stderr)
 

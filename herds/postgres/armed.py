@@ -58,7 +58,7 @@ class Armed:
 
     def __init__(self, cluster: Cluster, name: str, *, seconds: float) -> None:
         self.host = cluster.host
-        self.command = cluster.command_line(name)
+        self.command = cluster.command(name)
         self.told: dict[str, Event] = {}
         self.senders_ended: list[str] = []
         self._name = name

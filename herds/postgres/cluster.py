@@ -49,7 +49,7 @@ class Acted:
     """A command that was run on a cluster, and what was seen right after it.
 
     ``status`` is None where the command was not run because the postmaster it
-    needs does not live.
+    needs does not live, and where it ``goes_on``: it has not come back yet.
     """
 
     command: str
@@ -58,6 +58,7 @@ class Acted:
     stderr: str
     seconds: float
     seen: Observation
+    goes_on: bool = False
 
 
 class Cluster:
@@ -222,6 +223,17 @@ class Cluster:
             )
         return done
 
+    def command(self, name: str) -> str:
+        """Give one of the ``COMMANDS`` as it is run on this cluster.
+
+        Raises:
+            TemplateProblem: the template asks for something that is not known.
+            ElephaasError: the version has to be looked up, and nothing is known.
+        """
+        if not self.ref.version:
+            self.ref = replace(self.ref, version=self.look().version)
+        return self._templates.render(name, self.ref)
+
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         """Run one of the ``COMMANDS`` and see what is true afterwards.
 
@@ -247,19 +259,8 @@ class Cluster:
             raise OutcomeUnknown(self.host, name, "the cluster's version changes")
         return acted
 
-    def command_line(self, name: str) -> str:
-        """Fill one of the ``COMMANDS`` for this cluster, as text for ``sh -c``.
-
-        Raises:
-            TemplateProblem: the template asks for something that is not known.
-            ElephaasError: its version had to be looked at, and could not be.
-        """
-        if not self.ref.version:
-            self.ref = replace(self.ref, version=self.look().version)
-        return self._templates.render(name, self.ref)
-
     def _try(self, name: str, *, need_running: bool) -> Acted | None:
-        command = self.command_line(name)
+        command = self.command(name)
         mark = new_mark()
         argv = look_argv(
             self.ref,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from herds.models import Herd, Instance
@@ -42,20 +42,13 @@ def state_of(herd: Herd, primaries: Sequence[Instance]) -> Aim:
 
 def astray() -> QuerySet[Herd]:
     """Give the herds whose virtual host was seen to lead to no primary of theirs."""
-    right = (
-        Instance.objects.filter(herd=OuterRef("pk"), master__isnull=True)
-        .annotate(
-            target=OuterRef("vhost_target"),
-            begin=Concat("server__hostname", Value(".")),
-        )
-        .filter(
-            Q(target=F("server__hostname"))
-            | Q(target__startswith=F("begin")) & ~Q(server__hostname__contains=".")
-        )
+    begin = Concat(F("server__hostname"), Value("."))
+    has_domain = Q(server__hostname__contains=".")
+    primaries = Instance.objects.filter(master__isnull=True)
+    right = primaries.filter(
+        Q(herd__vhost_target=F("server__hostname"))
+        | (Q(herd__vhost_target__startswith=begin) & ~has_domain)
     )
     return Herd.objects.filter(
-        ~Exists(right),
-        ~Q(vhost=""),
-        vhost_seen_at__isnull=False,
-        instances__master__isnull=True,
-    ).distinct()
+        ~Q(vhost=""), vhost_seen_at__isnull=False, pk__in=primaries.values("herd")
+    ).exclude(pk__in=right.values("herd"))

@@ -80,10 +80,11 @@ def settle(aftermath: Aftermath) -> Outcome:
     _ensure_slots(aftermath)
     followed = _have_all_follow(aftermath)
     aftermath.move.confirm()
+    # The name comes first: a rebuild follows it.
     left = [
+        *aftermath.move.left,
         *(each for each in followed if isinstance(each, FollowUp)),
         *aftermath.left,
-        *aftermath.move.left,
     ]
     try:
         timeline = _verify(aftermath)

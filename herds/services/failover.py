@@ -91,7 +91,7 @@ def _look(target: Target, candidate: str) -> _Seen:
     """
     scene = look_at_herd(target)
     old = scene.of(_recorded_primary(target))
-    best = furthest(scene, old)
+    best = furthest(scene, old, target.host)
     new = next((view for view in scene.views if view.host == candidate), best)
     if not new.is_standby:
         new = best
@@ -151,8 +151,11 @@ def _silent(target: Target, scene: Scene, old: View) -> tuple[Check, ...]:
 def _examine(target: Target) -> PlannedTarget:
     seen = _look(target, "")
     old, new, ref = seen.old, seen.new, target.cluster.ref
-    others = seen.scene.without(old.member, new.member)
-    follow = f", {named(others)} follow it" if others else ""
+    others = [
+        view for view in seen.scene.without(old.member, new.member) if view.is_standby
+    ]
+    verb = "follows" if len(others) == 1 else "follow"
+    follow = f", {named(others)} {verb} it" if others else ""
     points = f", {ref.vhost} points at it" if ref.vhost else ""
     return PlannedTarget(
         now=f"{old.host} was the primary and is {old.words()}",
@@ -576,5 +579,6 @@ FAILOVER = Action(
     examine=_examine,
     needs_members=True,
     menus=("disasterrecovery", "herd"),
+    labels={"disasterrecovery": "Fail over to listed replica (primary lost)"},
     narrow=best_standbys,
 )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+from herds.domain.cluster import Activity, Observation
 from herds.domain.lsn import Lsn
 from herds.errors import (
     CommandFailed,
@@ -95,6 +96,7 @@ def hand_over(handover: Handover) -> float:
         _promote(handover, tools.promote, tools.standby)
         seconds = handover.target.clock.monotonic() - began
         handover.on_promoted()
+        _record_roles(handover)
     return seconds
 
 
@@ -119,6 +121,26 @@ def go_on(handover: Handover, checkpoint: Lsn) -> None:
             handover.target.steps.refuse_lost()
         _promote(handover, promote, standby)
         handover.on_promoted()
+        _record_roles(handover)
+
+
+def _record_roles(handover: Handover) -> None:
+    """Have the inventory know who is the primary, whatever comes after."""
+    target, now = handover.target, handover.target.clock.now()
+    target.record_member(
+        handover.new.instance_id,
+        Observation(
+            activity=Activity.RUNNING, observed_at=now, answers=True, in_recovery=False
+        ),
+    )
+    target.record_member(
+        handover.old.instance_id,
+        Observation(
+            activity=Activity.STOPPED,
+            observed_at=now,
+            facts={"upstream": handover.new.instance_id},
+        ),
+    )
 
 
 def _keep_down(handover: Handover) -> None:

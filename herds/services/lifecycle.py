@@ -70,7 +70,9 @@ def bring_up(
         ElephaasError: nothing is known of the host.
     """
     with target.steps.step("start", "Start PostgreSQL") as step:
-        acted = target.act(step, "start")
+        acted = target.act_until(
+            step, "start", lambda now: now.activity is Activity.RUNNING
+        )
         came, seen = target.await_state(
             lambda now: now.activity in ready or _gave_up(acted, now),
             first=acted.seen if acted else None,
@@ -122,7 +124,12 @@ def runs_again(host: str) -> PreconditionFailed:
 
 def _gave_up(acted: Acted | None, now: Observation) -> bool:
     """Tell that waiting longer is vain: the command failed and nothing runs."""
-    return acted is not None and acted.status != 0 and not now.is_running
+    return (
+        acted is not None
+        and not acted.goes_on
+        and acted.status != 0
+        and not now.is_running
+    )
 
 
 def _not_seen(

@@ -212,14 +212,14 @@ def _rewind(target: Target, source: Member, outlook: Outlook) -> _Size | str:
 
 
 def _rewind_bytes(target: Target, source: Member, outlook: Outlook) -> int | None:
-    """Tell what a rewind would bring; None where only a stopped target can tell.
+    """Tell what a rewind would bring; None where that cannot be told.
 
     Raises:
         CommandFailed: pg_rewind's own words for why it cannot.
     """
     mine = outlook.mine
     if mine.seen.is_running or mine.control is None or not mine.control.is_shut_down:
-        return None
+        return _foreseen_rewind(outlook)
     foreseen = rewind.estimate(
         target.cluster.shell,
         bin_directory=mine.bin_directory,
@@ -228,6 +228,19 @@ def _rewind_bytes(target: Target, source: Member, outlook: Outlook) -> int | Non
     )
     # Up to 15 it sees a promotion only after the checkpoint that comes before a rewind.
     return foreseen.bytes if foreseen.needed else None
+
+
+def _foreseen_rewind(outlook: Outlook) -> int | None:
+    """Tell about what a rewind brings while only a stopped target could tell exactly.
+
+    It brings the source's WAL, and each block that the target has changed since the
+    histories parted. The first change of a block after a checkpoint writes the whole
+    block to the WAL (full_page_writes), so its WAL is about as large as they are.
+    """
+    divergence, wal_bytes = outlook.divergence, outlook.theirs.wal_bytes
+    if divergence is None or divergence.bytes_after_fork is None or wal_bytes is None:
+        return None
+    return divergence.bytes_after_fork + wal_bytes
 
 
 def _rsync(target: Target, source: Member, outlook: Outlook) -> _Size | str:
@@ -323,7 +336,7 @@ def _checks(target: Target, source: Member, outlook: Outlook) -> Sequence[Check]
             Check(
                 name="Followers",
                 how="pg_stat_replication",
-                observed=f"{names} stream from {target.host}",
+                observed=f"streaming from {target.host}: {names}",
                 threshold="they wait until it is back",
                 verdict=Verdict.WARN,
                 observed_at=at,

@@ -18,6 +18,7 @@ from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.streaming import await_streaming
 
 from .ends import has_cluster, upstream_of
+from .following import follower_names, see_followers_again
 from .lifecycle import bring_down, bring_up, runs_again
 from .outlook import Method, Outlook, look_at_both
 from .rungs import Climb, bring_data, write_settings
@@ -53,6 +54,7 @@ def rejoin(
         outlook = look_at_both(target, source, upstream)
         step.saw(outlook.mine.seen)
         chosen = _choose(target, source, outlook, method, step)
+    followers = follower_names(outlook.mine.seen)
     # What is held on the source, its WAL above all, is held until the target streams.
     with ExitStack() as held:
         climb = Climb(
@@ -65,7 +67,7 @@ def rejoin(
         )
         held.enter_context(slot_on(target, upstream, lambda: climb.is_told))
         if chosen is Method.FOLLOW and _follows_while_running(climb):
-            return _stream(climb, chosen, 0)
+            return _stream(climb, chosen, 0) + see_followers_again(target, followers)
         try:
             if outlook.mine.seen.is_running:
                 bring_down(target, outlook.mine.seen)
@@ -78,9 +80,11 @@ def rejoin(
         climb.is_brought = True
         try:
             bring_up(target, ready=(Activity.RUNNING, Activity.STARTING))
-            return _stream(climb, chosen, received)
+            outcome = _stream(climb, chosen, received)
         except ElephaasError as error:
             raise _with_what_is_true(climb, error) from error
+    # By now nothing is held on the source any more.
+    return outcome + see_followers_again(target, followers)
 
 
 def _choose(

@@ -21,6 +21,7 @@ from herds.errors import (
 from . import pointing, vhost
 from .actions import Action
 from .aftermath import PREPARED, REJOIN, Aftermath, settle
+from .byhand import switchover_by_hand
 from .candidates import best_standbys
 from .handover import Handover, go_on, hand_over, slots_unless_undone
 from .lifecycle import plan_each
@@ -74,6 +75,7 @@ def _examine(target: Target) -> PlannedTarget:
             hint="Refresh the herd, and choose another standby.",
         )
     others = scene.without(old.member, new.member)
+    points_at = vhost.pointing(target)
     return PlannedTarget(
         now=f"{old.host} is the primary, {new.host} its standby",
         will=_words(target, old, new, others),
@@ -82,6 +84,7 @@ def _examine(target: Target) -> PlannedTarget:
         checks=checks,
         choices=(_candidates(judged, new), _old_primary(old)),
         refusal=refusal(checks),
+        runbook=switchover_by_hand(target, old, new, others, points_at=points_at),
         afterwards=(
             f"{new.host} takes the writes of {target.cluster.ref.herd_name}; nothing "
             "that was acknowledged is lost."
@@ -90,7 +93,7 @@ def _examine(target: Target) -> PlannedTarget:
             "old": old.member.instance_id,
             "system": old.known.system_identifier,
             "timeline": old.known.timeline,
-            "vhost": vhost.pointing(target),
+            "vhost": points_at,
             "warnings": {
                 host: [check.name for check in warnings(each)]
                 for host, each in judged.items()
@@ -424,4 +427,5 @@ SWITCHOVER = Action(
     menus=("disasterrecovery", "herd"),
     narrow=best_standbys,
     goes_back=True,
+    labels={"disasterrecovery": "Switch over to listed replica"},
 )

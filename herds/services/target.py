@@ -23,6 +23,7 @@ from herds.postgres.cluster import Acted, Cluster
 from herds.postgres.commands import TemplateProblem
 from herds.postgres.replication import application_name
 
+from .acting import act_until
 from .steps import Step, Steps
 
 if TYPE_CHECKING:
@@ -200,8 +201,25 @@ class Target:
                 was run.
             PreconditionFailed: the template cannot be filled for this cluster.
         """
+        return self._told(
+            step, name, lambda: self.cluster.act(name, need_running=need_running)
+        )
+
+    def act_until(
+        self, step: Step, name: str, until: Callable[[Observation], bool]
+    ) -> Acted | None:
+        """Run one of the ``COMMANDS`` until a state is seen, if it does not end before.
+
+        A command that still runs then goes on by itself: nothing stops it.
+
+        Raises:
+            As ``act``.
+        """
+        return self._told(step, name, lambda: act_until(self.cluster, name, until))
+
+    def _told(self, step: Step, name: str, act: Callable[[], Acted]) -> Acted | None:
         try:
-            acted = self.cluster.act(name, need_running=need_running)
+            acted = act()
         except (CommandTimedOut, OutcomeUnknown) as unclear:
             step.lost(unclear)
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -189,3 +191,61 @@ def test_the_history_of_a_herd_lists_the_operations_of_its_members(
     assert f"{operation.pk}: {operation.headline}" in page
     assert "ticket DB-7" in page
     assert "Restarted." in page
+
+
+def test_lists_of_herds_offer_what_is_about_whole_herds(
+    client: Client, members: list[Instance], settings: Any
+) -> None:
+    settings.DNS = {"SERVERS": ["192.0.2.53"]}
+    client.force_login(
+        factories.user(
+            "dora",
+            "herds.view_herd",
+            "herds.view_disasterrecovery",
+            "herds.view_operation",
+            "herds.restart_instance",
+            "herds.refresh_dns_instance",
+        )
+    )
+    for menu in ("herd", "disasterrecovery"):
+        address = f"/admin/herds/{menu}/"
+        page = client.get(address).content.decode()
+        assert "Refresh DNS of selected herds" in page
+        assert 'value="restart"' not in page
+
+        client.post(
+            address,
+            {"action": "refresh_dns", "_selected_action": [members[0].herd_id]},
+        )
+
+        operation = Operation.objects.get()
+        assert operation.state == OperationState.PLANNING
+        assert operation.headline == "Refresh DNS of 1 herd in prod"
+        assert [t.hostname for t in operation.targets.all()] == ["ele01"]
+        operation.delete()
+
+
+def test_a_herd_and_a_pair_have_a_button_to_refresh_dns(
+    administrator: Client, members: list[Instance]
+) -> None:
+    herd = members[0].herd_id
+    for menu in ("herd", "disasterrecovery"):
+        page = administrator.get(f"/admin/herds/{menu}/{herd}/change/").content.decode()
+        assert operate_url(menu, herd, "refresh_dns") in page
+        assert "Refresh DNS…" in page
+    instance = administrator.get(f"{INSTANCES}{members[1].pk}/change/").content.decode()
+    assert operate_url("instance", members[1].pk, "refresh_dns") not in instance
+
+
+def test_the_history_of_a_pair_lists_its_herds_operations(
+    administrator: Client, members: list[Instance]
+) -> None:
+    herd = members[0].herd_id
+    operation = factories.operation(
+        state=OperationState.SUCCEEDED, action="refresh_dns"
+    )
+    factories.target(operation, members[0], "succeeded", outcome="It points there.")
+
+    page = administrator.get(f"/admin/herds/disasterrecovery/{herd}/history/")
+
+    assert "It points there." in page.content.decode()

@@ -12,6 +12,7 @@ from herds.models import Environment, Herd, Instance, Operation, Server
 from tests.browser.pictures import picture
 from tests.browser.screens import log_in
 from tests.lab.product import Product, ended, said, states, target
+from tests.lab.zones import Zones
 
 pytestmark = [pytest.mark.lab, pytest.mark.browser]
 
@@ -120,6 +121,43 @@ def test_restart_of_several_herds_is_planned_confirmed_and_watched(
     page.goto(f"{INSTANCES}{debian.instance('trade@ele02').pk}/history/")
     expect(page.locator("#content")).to_contain_text("ticket 4711")
     picture(page, "history")
+
+
+def test_a_virtual_host_that_went_astray_is_led_back(
+    debian: Product, open_page: Open
+) -> None:
+    zones = Zones(debian.lab, "ele01")
+    zones.set("billing", f"5 CNAME ele05.{zones.domain}.")
+    debian.do("refresh", "billing@ele04")
+    page = open_page()
+    herd = debian.instance("billing@ele04").herd_id
+    page.goto(f"/admin/herds/herd/{herd}/change/")
+    expect(page.locator("#content")).to_contain_text(
+        f"billing.{zones.domain} points at ele05.{zones.domain} ✖ not the primary"
+    )
+    picture(page, "herd-astray")
+    page.goto("/admin/herds/herd/")
+    page.check(f'input[name="_selected_action"][value="{herd}"]')
+    page.select_option('select[name="action"]', label="Refresh DNS of selected herds")
+    page.click('button[name="index"]')
+
+    expect(page.locator("h1")).to_have_text("Refresh DNS of 1 herd in stage")
+    expect(page.locator("#content")).to_contain_text(
+        f"points at ele04.{zones.domain}, no longer at ele05.{zones.domain}",
+        timeout=LONG,
+    )
+    picture(page, "plan-refresh-dns")
+    page.click("input[type=submit][value='Refresh DNS of 1 herd']")
+
+    expect(page.locator("#operation-state")).to_contain_text("succeeded", timeout=LONG)
+    expect(page.locator("#operation-outcome")).to_have_text(
+        "The herd was refreshed in DNS."
+    )
+    assert zones.dig(f"billing.{zones.domain}", "CNAME") == f"ele04.{zones.domain}."
+    page.goto(f"/admin/herds/herd/{herd}/change/")
+    expect(page.locator("#content")).to_contain_text(
+        f"points at ele04.{zones.domain} ✔ the primary"
+    )
 
 
 def test_an_operation_is_cancelled_between_two_targets(

@@ -80,6 +80,23 @@ def test_the_bar_goes_to_the_right_and_on_a_phone_down(
     assert page.evaluate("document.documentElement.scrollWidth") <= across
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_buttons_of_a_herd_cover_nothing(
+    page: Page, plan: Operation, width: str
+) -> None:
+    across, down = WIDTHS[width]
+    page.set_viewport_size({"width": across, "height": down})
+    page.goto(f"/admin/herds/herd/{plan.targets.first().herd_id}/change/")
+
+    name = page.locator("#content > h2").bounding_box()
+    tools = page.locator(".object-tools").bounding_box()
+    last = page.locator(".object-tools a").last.bounding_box()
+    members = page.locator(".ele-members").bounding_box()
+
+    assert name["y"] + name["height"] <= tools["y"]
+    assert last["y"] + last["height"] <= members["y"]
+
+
 def test_on_paper_the_checks_are_unfolded_and_nothing_asks(
     page: Page, plan: Operation
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from bench import __main__ as bench
 from lab import cli
 from tests.docs.pages import PAGES, ROOT, codes, commands, section, tables
 
@@ -52,6 +53,8 @@ def test_every_command_shown_can_be_typed(page: str, line: str) -> None:
         check_manage(words[2:])
     elif words[:3] == [".venv/bin/python", "-m", "lab"]:
         check_lab(words[3:])
+    elif words[:3] == [".venv/bin/python", "-m", "bench"]:
+        bench.parser().parse_args(words[3:])
     else:
         assert line in commands(INSTALLATION)
 
@@ -70,7 +73,7 @@ def test_make_explains_each_target() -> None:
 
     assert all(target.startswith("ready") for target in unexplained)
     assert set(make_targets()) >= {
-        *("setup", "demo", "demo-up", "demo-down", "test", "lint", "bench")
+        *("setup", "demo", "demo-up", "demo-down", "test", "lint", "bench", "nemesis")
     }
 
 

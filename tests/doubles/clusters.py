@@ -94,6 +94,9 @@ class SimulatedCluster:
     def probe(self) -> Probe:
         return Probe(seen=self.look(), **self.probed)
 
+    def command(self, name: str) -> str:
+        return f"pg_ctl {name}"
+
     def act(self, name: str, *, need_running: bool = False) -> Acted:
         self.before(self, name)
         if self.unreachable is not None:

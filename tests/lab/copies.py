@@ -348,6 +348,7 @@ def rewind_it(
 def copy_everything(
     pair: Pair,
     *,
+    bin_directory: str = "",
     max_rate: int = 0,
     cancel: threading.Event | None = None,
     on_progress: Progress = lambda done, total, rate: None,
@@ -359,7 +360,7 @@ def copy_everything(
     files.make_empty_directory(target, pair.directory)
     copied = basebackup.base_backup(
         target,
-        bin_directory=seen.bin_directory,
+        bin_directory=bin_directory or seen.bin_directory,
         data_directory=pair.directory,
         source=pair.peer,
         label=NAME,

@@ -62,7 +62,9 @@ def installations(
     debian = tuple(herd.name for herd in LAYOUT.herds if herd.name not in PLAIN_HERDS)
     with django_db_blocker.unblock():
         return {
-            "debian": Product(product_lab, product_metadata, "debian", debian),
+            "debian": Product(
+                product_lab, product_metadata, "debian", debian, manages_dns=True
+            ),
             "plain": Product(
                 product_lab, product_metadata, "plain", PLAIN_HERDS, PLAIN_COMMANDS
             ),

@@ -41,7 +41,10 @@ PREFIX = "test-rebuild-"
 MB = 1024 * 1024
 
 SLOW = 6 * MB
-"""Bytes a second of a copy that is to be caught in the middle."""
+"""Bytes a second of a copy that is to be caught in the middle, and to end."""
+
+CRAWL = 2 * MB
+"""Bytes a second of a copy that is to be caught in the middle, and not to end."""
 
 FRESH = 16
 """Megabytes that only the new primary has: there is a middle to be caught in."""
@@ -59,7 +62,7 @@ SETTINGS: Mapping[str, Any] = {
 COMMANDS = {
     **PLAIN_COMMANDS,
     "start": PLAIN_COMMANDS["start"].replace(" -w ", " -w -t 5 "),
-    "stop": PLAIN_COMMANDS["stop"].replace(" -w ", " -w -t 5 "),
+    "stop": PLAIN_COMMANDS["stop"].replace(" -w ", " -w -t 3 "),
 }
 """Plain ones, that do not wait for a minute for what does not come."""
 
@@ -277,10 +280,13 @@ class Parted:
             self.lab.exec(host, ["tc", "qdisc", "del", "dev", "eth0", "root"])
 
     @contextlib.contextmanager
-    def slowed(self, method: str) -> Iterator[int]:
-        """Have a rung take seconds; give the bandwidth to ask for."""
+    def slowed(self, method: str, bandwidth: int = CRAWL) -> Iterator[int]:
+        """Have a rung take seconds; give the bandwidth to ask for.
+
+        A rewind has no limit to ask for: the network has it, until the block is left.
+        """
         if method != "rewind":
-            yield SLOW
+            yield bandwidth
             return
         with self.slow(self.new):
             yield 0
@@ -300,12 +306,15 @@ class Parted:
     @contextlib.contextmanager
     def full_disk(self, left: int = 0) -> Iterator[None]:
         """Leave so many bytes free on the target's file system, for a while."""
-        ballast = f"{Path(self.root).parent}/ballast"
+        disk = str(Path(self.root).parent)
+        ballast = f"{disk}/ballast"
         script = (
-            'free=$(df --output=avail -B1 "$1" | tail -n 1);'
-            ' head -c "$((free - $2))" /dev/zero >"$1/ballast" || [ "$2" = 0 ]'
+            'free() { df --output=avail -B1 "$1" | tail -n 1; };'
+            ' fallocate -l "$(($(free "$1") - $2 - 1048576))" "$1/ballast" &&'
+            ' head -c "$(($(free "$1") - $2))" /dev/zero >>"$1/ballast" ||'
+            ' [ "$2" = 0 ]'
         )
-        self.shell(self.old, script, str(Path(self.root).parent), str(left))
+        self.shell(self.old, script, disk, str(left))
         try:
             yield
         finally:
@@ -370,8 +379,7 @@ class Parted:
     def source_is_clean(self, source: str = "", seconds: float = 15.0) -> None:
         """See that no backup, slot, session or process is left on either host."""
         source = source or self.new
-        query = f"{_HELD} - (SELECT 0)"
-        until(lambda: self.sql(source, query) == "0", seconds, "nothing is held")
+        until(lambda: self.sql(source, _HELD) == "0", seconds, "nothing is held")
         for host in (source, self.old):
             self.no_leftovers(host, seconds)
 
@@ -454,14 +462,10 @@ class Parted:
         """See that a rebuild succeeded in every way, and give its sentence."""
         assert operation.state == "succeeded", said(operation)
         self.is_whole(checksums=checksums)
-        self.source_is_clean_of_copies()
+        self.source_is_clean()
         outcome = target(operation, self.target).outcome
         assert f"{self.old} streams from {self.new} on timeline" in outcome
         return outcome
-
-    def source_is_clean_of_copies(self) -> None:
-        """See nothing left on either host; the target streams."""
-        self.source_is_clean()
 
     def succeeds_again(self, *, checksums: bool = True, **choices: str) -> str:
         """Run the same rebuild again and see it succeed."""

@@ -163,6 +163,47 @@ def test_hosts_that_lose_each_other_notice_it_on_both_sides(
         lab.heal()
 
 
+# Copies as the real one does, and then takes for ever to have all of it on disk.
+NEVER_ON_DISK = """\
+#!/bin/sh
+$0.real "$@" && exec sleep 600
+"""
+
+
+def test_a_copy_that_is_not_yet_on_disk_cannot_be_started(pair: Pair) -> None:
+    target, programs = pair.target.shell, "/var/lib/postgresql/endless"
+    make = (
+        'mkdir "$1" && cd "$1" && ln -s "$2/pg_basebackup" pg_basebackup.real'
+        " && cat >pg_basebackup && chmod 755 pg_basebackup"
+    )
+    tools = pair.target.probe().bin_directory
+    target.run(["sh", "-c", make, "sh", programs, tools], stdin=NEVER_ON_DISK.encode())
+    cancel = threading.Event()
+
+    def run() -> None:
+        with pytest.raises(OperationCancelled):
+            copy_everything(pair, bin_directory=programs, cancel=cancel)
+
+    copying = threading.Thread(target=run)
+    copying.start()
+
+    def has_all() -> bool:
+        seen = pair.target.probe()
+        return seen.is_incomplete and seen.control is not None
+
+    eventually(has_all, "all has come")
+
+    acted = pair.target.act("start")
+    assert acted.status != 0
+    assert not acted.seen.is_running
+    assert pair.target.probe().is_incomplete
+    cancel.set()
+    copying.join()
+
+    assert_nothing_left(pair)
+    assert_incomplete(pair)
+
+
 def test_progress_tells_bytes_of_all_bytes(pair: Pair) -> None:
     told: list[tuple[int, int]] = []
 

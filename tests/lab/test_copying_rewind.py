@@ -166,6 +166,44 @@ def test_a_cancelled_rewind_leaves_what_cannot_start(
     trade.prove_equal()
 
 
+# Behaves as pg_rewind until just before it changes something, and then for ever.
+QUIET = """\
+#!/bin/sh
+echo "pg_rewind: reading WAL in target" >&2
+touch ~/is-reading
+exec sleep 600
+"""
+
+
+def test_a_rewind_that_is_cancelled_before_it_changes_something_changes_nothing(
+    trade: Pair, stuck_programs: str
+) -> None:
+    target, before = trade.target.shell, trade.target.probe()
+    target.run(
+        ["sh", "-c", 'cat >"$1/pg_rewind"', "sh", stuck_programs], stdin=QUIET.encode()
+    )
+    cancel, failures = threading.Event(), []
+
+    def run() -> None:
+        try:
+            rewind_it(trade, bin_directory=stuck_programs, cancel=cancel)
+        except OperationCancelled as cancelled:
+            failures.append(cancelled)
+
+    rewinding = threading.Thread(target=run)
+    rewinding.start()
+    reads = ["sh", "-c", "test -e ~/is-reading"]
+    eventually(lambda: target.run(reads, ok=(0, 1)).status == 0, "it reads")
+    cancel.set()
+    rewinding.join()
+
+    assert len(failures) == 1
+    after = trade.target.probe()
+    assert (after.control, after.files) == (before.control, before.files)
+    assert trade.target.act("start").seen.is_running
+    stop(trade.target)
+
+
 def test_nobody_starts_a_cluster_that_is_being_rewound(
     copies: Copies, trade: Pair, stuck_programs: str
 ) -> None:

@@ -39,3 +39,21 @@ def test_the_next_plan_goes_by_what_was_measured(quote: Parted, method: str) -> 
     unit = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}[said[2]]
     assert float(said[1]) * unit == pytest.approx(measured, rel=0.1)
     assert said[3] == quote.new
+
+
+def test_what_a_rewind_of_a_running_primary_brings_is_foreseen(quote: Parted) -> None:
+    quote.part(fresh=0, stop=False)
+
+    plan = target(quote.plan(), quote.target).plan
+
+    (choice,) = [each for each in plan["choices"] if each["name"] == "method"]
+    (label,) = [
+        each["label"] for each in choice["options"] if each["value"] == "rewind"
+    ]
+    said = re.search(r"about ([\d.]+) (.B),", label)
+    assert said, label
+    foreseen = float(said[1]) * {"kB": 1e3, "MB": 1e6, "GB": 1e9}[said[2]]
+    rewound = quote.rebuild(method="rewind")
+    quote.succeeded(rewound, checksums=False)
+    brought = quote.step(rewound, "rewind").evidence["bytes_copied"]
+    assert brought / 2 < foreseen < brought * 2

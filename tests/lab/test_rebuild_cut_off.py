@@ -1,4 +1,7 @@
-"""Networks that are cut in the middle of a rebuild, between each two of its hosts."""
+"""Networks that are cut between the worker and one of a rebuild's hosts.
+
+Those that are cut between the two hosts are in ``test_rebuild_source``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from lab import Lab
 from tests.lab.product import Product, RunningWorker, ended
-from tests.lab.rebuilds import SETTINGS, SLOW, Parted
+from tests.lab.rebuilds import CRAWL, SETTINGS, Parted
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,64 +28,33 @@ def cut(rebuild_lab: Lab) -> Iterator[Lab]:
     rebuild_lab.heal()
 
 
-def test_the_worker_loses_the_target_in_the_middle_of_a_copy(
-    quote: Parted, cut: Lab
+def test_the_worker_loses_a_target_and_a_source_in_the_middle_of_a_copy(
+    quote: Parted, small: Parted, cut: Lab
 ) -> None:
     quote.part()
-    operation = quote.ask(method="rsync", bandwidth=SLOW)
-    quote.in_the_middle(operation, "copy")
+    small.part()
+    without_target = quote.ask(method="rsync", bandwidth=CRAWL)
+    quote.in_the_middle(without_target, "copy")
+    without_source = small.ask(method="rsync", bandwidth=CRAWL)
+    small.in_the_middle(without_source, "copy")
 
-    cut.partition(["control"], [quote.old])
-    operation = ended(operation, 60)
+    cut.partition(["control"], [quote.old, small.new])
+    without_target, without_source = (
+        ended(without_target, 60),
+        ended(without_source, 60),
+    )
 
-    outcome = quote.failed(operation)
+    outcome = quote.failed(without_target)
     assert f"Whether the data of {quote.old} was changed is not known; if so" in outcome
     assert "is marked as incomplete and cannot start." in outcome
-    assert quote.step(operation, "copy").state == "unknown"
+    assert quote.step(without_target, "copy").state == "unknown"
+    outcome = small.failed(without_source)
+    assert f"on {small.new} is unknown (the connection was lost)" in outcome
+    assert f"data directory of {small.old} is incomplete and cannot start" in outcome
+    small.no_leftovers(small.old)
+    small.is_incomplete_and_cannot_start()
     cut.heal()
     quote.is_incomplete_and_cannot_start()
-    # What the target cannot know to be lost is ended by the next attempt.
+    # What a host cannot know to be lost is ended by the next attempt.
     quote.succeeds_again(method="rsync")
-
-
-def test_the_worker_loses_the_source_in_the_middle_of_a_copy(
-    quote: Parted, cut: Lab
-) -> None:
-    quote.part()
-    operation = quote.ask(method="rsync", bandwidth=SLOW)
-    quote.in_the_middle(operation, "copy")
-
-    cut.partition(["control"], [quote.new])
-    operation = ended(operation, 60)
-
-    outcome = quote.failed(operation)
-    assert f"on {quote.new} is unknown (the connection was lost)" in outcome
-    assert f"data directory of {quote.old} is incomplete and cannot start" in outcome
-    quote.no_leftovers(quote.old)
-    quote.is_incomplete_and_cannot_start()
-    cut.heal()
-    # The session that the source cannot know to be lost gives way to the next.
-    quote.succeeds_again(method="rsync")
-
-
-def test_target_and_source_lose_each_other_in_the_middle(
-    quote: Parted, orders: Parted, cut: Lab
-) -> None:
-    quote.part()
-    orders.part()
-    with quote.slow(quote.new):
-        rewound = quote.ask(method="rewind")
-        quote.in_the_middle(rewound, "rewind")
-        copied = orders.ask(method="basebackup", bandwidth=SLOW)
-        orders.in_the_middle(copied, "copy")
-
-        cut.partition([quote.old], [quote.new])
-        copied, rewound = ended(copied, 90), ended(rewound, 90)
-
-    for herd, operation in ((quote, rewound), (orders, copied)):
-        assert "is incomplete and cannot start" in herd.failed(operation)
-        herd.source_is_clean()
-        herd.is_incomplete_and_cannot_start()
-    cut.heal()
-    quote.succeeds_again()
-    orders.succeeds_again(method="basebackup")
+    small.succeeds_again(method="rsync")

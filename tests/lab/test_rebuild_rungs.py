@@ -17,14 +17,35 @@ def worker(plain_herds: Product) -> Iterator[RunningWorker]:
         yield worker
 
 
+def configure(herd: Parted, host: str) -> str:
+    """Write something of its own into a node's configuration; give all of that."""
+    script = 'for each in *.conf; do echo "# $1 $(date +%s%N)" >>"$each"; done'
+    herd.shell(host, script, host, user="postgres")
+    return configuration(herd, host)
+
+
+def configuration(herd: Parted, host: str) -> str:
+    """Read the node's configuration, but for what tells it whom to follow."""
+    return herd.shell(host, "ls *.conf; cat postgresql.conf pg_hba.conf pg_ident.conf")
+
+
 @pytest.mark.parametrize("method", ["rewind", "rsync", "basebackup"])
-@pytest.mark.parametrize("stop", [False, True], ids=["running", "stopped"])
-def test_an_old_primary_comes_back_by_each_rung(
-    quote: Parted, method: str, stop: bool
+def test_an_old_primary_comes_back_by_each_rung_with_its_own_configuration(
+    quote: Parted, method: str
 ) -> None:
-    quote.part(fresh=2, stop=stop)
+    quote.part(fresh=2, stop=False)
+    own = configure(quote, quote.old)
+    configure(quote, quote.new)
 
     quote.succeeds_again(method=method)
+
+    assert configuration(quote, quote.old) == own
+
+
+def test_a_stopped_old_primary_is_rewound(quote: Parted) -> None:
+    quote.part(fresh=2)
+
+    quote.succeeds_again(method="rewind")
 
 
 def test_the_plan_tells_each_rung_and_takes_the_one_that_brings_least(

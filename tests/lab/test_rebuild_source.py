@@ -7,15 +7,38 @@ from collections.abc import Iterator
 
 import pytest
 
+from herds.models import Operation
+from lab import Lab
 from tests.lab.product import Product, RunningWorker, ended, target
-from tests.lab.rebuilds import SETTINGS, SLOW, Parted, confirmed
+from tests.lab.rebuilds import CRAWL, SETTINGS, SLOW, Parted, confirmed
+
+IMPATIENT = {**SETTINGS, "OPERATIONS": {"PATIENCE": 8.0}}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def worker(plain_herds: Product) -> Iterator[RunningWorker]:
     """One worker for all tests of this module."""
-    with plain_herds.worker(**SETTINGS) as worker:
+    with plain_herds.worker(**IMPATIENT) as worker:
         yield worker
+
+
+@pytest.fixture(scope="module", autouse=True)
+def separated(
+    worker: RunningWorker, rebuild_lab: Lab, rebuild_herds: dict[str, Parted]
+) -> Iterator[tuple[Parted, Operation]]:
+    """A rewind whose two hosts have lost each other.
+
+    They notice it after more than a minute, while the tests of this module go on.
+    """
+    herd = rebuild_herds["small"]
+    herd.make_whole()
+    herd.part()
+    with herd.slow(herd.new):
+        operation = herd.ask(method="rewind")
+        herd.in_the_middle(operation, "rewind")
+        rebuild_lab.partition([herd.old], [herd.new])
+    yield herd, operation
+    rebuild_lab.heal(herd.old, herd.new)
 
 
 def fails_incomplete(herd: Parted, operation: object) -> str:
@@ -32,7 +55,7 @@ def test_the_source_is_restarted_in_the_middle_of_a_copy(
     quote: Parted, method: str
 ) -> None:
     quote.part()
-    operation = quote.ask(method=method, bandwidth=SLOW)
+    operation = quote.ask(method=method, bandwidth=CRAWL)
     quote.in_the_middle(operation, "copy")
 
     quote.restart(quote.new)
@@ -58,7 +81,7 @@ def test_a_rewind_whose_source_is_restarted_goes_on_as_a_copy(quote: Parted) -> 
 
 def test_the_session_that_holds_the_backup_is_lost(quote: Parted) -> None:
     quote.part()
-    operation = quote.ask(method="rsync", bandwidth=SLOW)
+    operation = quote.ask(method="rsync", bandwidth=CRAWL)
     quote.in_the_middle(operation, "copy")
 
     quote.sql(
@@ -77,7 +100,7 @@ def test_the_session_that_holds_the_backup_is_lost(quote: Parted) -> None:
 def test_wal_that_the_copy_needs_is_recycled(quote: Parted) -> None:
     quote.part()
     with quote.set(quote.new, max_slot_wal_keep_size="1MB", wal_keep_size="0"):
-        operation = quote.ask(method="rsync", bandwidth=SLOW)
+        operation = quote.ask(method="rsync", bandwidth=CRAWL)
         quote.in_the_middle(operation, "copy")
         quote.recycle_wal(quote.new)
         operation = ended(operation, 30)
@@ -183,10 +206,8 @@ REFUSALS = {
     refusing: "pg_hba.conf rejects",
 }
 
-each_refusal = pytest.mark.parametrize("refused", REFUSALS)
 
-
-@each_refusal
+@pytest.mark.parametrize("refused", REFUSALS)
 def test_a_target_that_is_not_let_in_is_refused_in_the_plan_and_in_the_run(
     quote: Parted, refused: object
 ) -> None:
@@ -206,21 +227,34 @@ def test_a_target_that_is_not_let_in_is_refused_in_the_plan_and_in_the_run(
     quote.succeeds_again()
 
 
-@each_refusal
 def test_a_target_that_is_locked_out_in_the_middle_stays_marked(
-    quote: Parted, refused: object
+    quote: Parted,
 ) -> None:
     quote.part()
     operation = quote.ask(method="rsync", bandwidth=SLOW)
     quote.in_the_middle(operation, "copy")
-    with refused(quote):  # type: ignore[operator]
+    with wrong_password(quote):
         operation = ended(operation, 60)
 
         outcome = quote.failed(operation)
-        assert REFUSALS[refused] in outcome  # type: ignore[index]
+        assert REFUSALS[wrong_password] in outcome
         assert f"{quote.old} has all data as a standby and goes on trying" in outcome
         assert quote.is_marked()
         assert not quote.takes_writes(quote.old)
         quote.source_is_clean()
 
     quote.succeeds_again()
+
+
+def test_target_and_source_lose_each_other_in_the_middle(
+    separated: tuple[Parted, Operation], rebuild_lab: Lab
+) -> None:
+    herd, operation = separated
+
+    operation = ended(operation, 120)
+
+    assert "is incomplete and cannot start" in herd.failed(operation)
+    herd.source_is_clean()
+    herd.is_incomplete_and_cannot_start()
+    rebuild_lab.heal(herd.old, herd.new)
+    herd.succeeds_again()

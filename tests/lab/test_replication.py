@@ -318,3 +318,28 @@ def test_the_wal_of_a_crashed_primary_is_read_to_its_end(replicas: Replicas) -> 
     recovered = primary.probe().control
     assert recovered is not None
     assert 0 <= recovered.checkpoint - end.end <= 2 * 8192
+
+
+def test_a_slot_whose_wal_is_gone_is_made_anew(replicas: Replicas) -> None:
+    # Its standby may lose what it needs as well: nothing comes after this test.
+    primary = replicas.cluster("odd", "ele02")
+    limits = {"wal_keep_size": "0", "max_slot_wal_keep_size": "1MB"}
+    for name, value in limits.items():
+        primary.psql(f"ALTER SYSTEM SET {name} = '{value}'")
+    primary.psql("SELECT pg_reload_conf()")
+    try:
+        assert slots.create_slots(primary, ["trade_late"]) == ("trade_late",)
+        megabyte = "SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))"
+        primary.psql(f"{megabyte} FROM generate_series(1, 6); CHECKPOINT")
+        (slot,) = primary.probe().slots
+        assert slot.wal_status == "lost"
+
+        assert slots.create_slots(primary, ["trade_late"]) == ("trade_late",)
+
+        (slot,) = primary.probe().slots
+        assert slot.wal_status == "reserved"
+    finally:
+        slots.drop_slots(primary, ["trade_late"])
+        for name in limits:
+            primary.psql(f"ALTER SYSTEM RESET {name}")
+        primary.psql("SELECT pg_reload_conf()")

@@ -182,3 +182,22 @@ def test_host_names_are_written_in_full(stack: ExitStack, host: str, full: str) 
 def test_what_is_no_host_name_is_no_target(stack: ExitStack, host: str) -> None:
     with pytest.raises(PreconditionFailed):
         served(stack, AT["ele01"]).host_name(host, "trade")
+
+
+def test_a_lost_resolver_does_not_hide_what_was_found_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[str] = [f"ele03.{ZONE}"]
+
+    def search(name: str, asked: object) -> str:
+        if not answers:
+            raise NameserverUnreachable("192.0.2.53", "no usable answer")
+        return answers.pop()
+
+    monkeypatch.setattr("herds.nameserver.names.search", search)
+    names = Nameserver(Manner(access=Access()), SystemClock())
+
+    assert names.host_name("ele03", "trade") == f"ele03.{ZONE}"
+    assert names.host_name("ele03", "trade") == f"ele03.{ZONE}"
+    with pytest.raises(NameserverUnreachable):
+        names.host_name("ele04", "trade")

@@ -136,6 +136,7 @@ def test_the_list_is_the_labs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = prerequisites.Need("named-in-the-lab", (), "for this test")
     monkeypatch.setattr(prerequisites, "missing", lambda: [lacking])
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/it")
+    monkeypatch.setattr(setup, "FOR_BENCH", (setup.Extra("it", "", lambda: True),))
 
     assert setup.missing_packages(tests=False, bench=True) == {
         "named-in-the-lab": "for this test"

@@ -1,0 +1,85 @@
+"""Rebuilds of a member that others stream from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.product import Product, RunningWorker, ended, target, until
+from tests.lab.rebuilds import SETTINGS, Parted, confirmed, planned
+
+IMPATIENT = {**SETTINGS, "OPERATIONS": {"PATIENCE": 8.0}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(debian_herds: Product) -> Iterator[RunningWorker]:
+    """One worker for all tests of this module."""
+    with debian_herds.worker(**IMPATIENT) as worker:
+        yield worker
+
+
+class Cascade:
+    """A herd of three: one follows ``upstream`` by its own name, not the herd's."""
+
+    def __init__(self, herd: Parted, upstream: str) -> None:
+        self.herd = herd
+        self.upstream = upstream
+        self.host = herd.spec.members[2]
+        followed = herd.sql(self.host, "SHOW primary_conninfo")
+        follows = re.sub(
+            r"host=\S+", f"host={upstream}.{herd.lab.domain}", followed, count=1
+        )
+        quoted = follows.replace("'", "''")
+        herd.sql(self.host, f"ALTER SYSTEM SET primary_conninfo = '{quoted}'")
+        herd.sql(self.host, "ALTER SYSTEM SET wal_retrieve_retry_interval = '200ms'")
+        herd.sql(self.host, "SELECT pg_reload_conf()")
+        until(self.streams, 20, "it streams from its new upstream")
+
+    @property
+    def name(self) -> str:
+        """What its upstream knows it as."""
+        return f"{self.herd.herd}_{self.host}"
+
+    def streams(self) -> bool:
+        """Tell whether its upstream says so."""
+        streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        mine = f"{streams} AND application_name = '{self.name}'"
+        return self.herd.sql(self.upstream, mine) == "1"
+
+
+def test_a_follower_waits_and_streams_again(trade: Parted) -> None:
+    follower = Cascade(trade, trade.old)
+
+    operation = trade.plan()
+    plan = target(operation, trade.target).plan
+    outcome = trade.succeeded(ended(confirmed(operation, method="rsync")))
+
+    (check,) = (each for each in plan["checks"] if each["name"] == "Followers")
+    assert check["observed"] == f"streaming from {trade.old}: {follower.name}"
+    assert check["verdict"] == "warn"
+    assert outcome.endswith(f"Its followers stream from it again ({follower.name}).")
+    until(follower.streams, 20, "it streams from the rebuilt member")
+    trade.is_whole(follower.host)
+
+
+def test_a_follower_that_cannot_come_along_is_named(trade: Parted) -> None:
+    # A fenced old primary, with a follower that has got what nobody else has.
+    follower = Cascade(trade, trade.new)
+    trade.part(fresh=1, stop=False)
+    trade.shell(trade.old, "touch standby.signal", user="postgres")
+    trade.restart(trade.old)
+    until(follower.streams, 20, "the fenced one still has its follower")
+    trade.tell()
+    trade.action = "rebuild"
+
+    outcome = trade.succeeds_again()
+
+    assert outcome.endswith(
+        f"Followers that do not stream from it any more: {follower.name}; rebuild "
+        "them too."
+    )
+    operation = planned(trade.product, "rebuild", f"{trade.herd}@{follower.host}")
+    assert ended(confirmed(operation)).state == "succeeded"
+    trade.is_whole(follower.host)

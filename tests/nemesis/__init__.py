@@ -1,0 +1,1 @@
+"""Seeded, repeatable faults against switchover and failover."""

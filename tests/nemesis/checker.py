@@ -13,6 +13,7 @@ FAILOVER = "failover"
 GOOD = frozenset({"succeeded", "follow-ups"})
 BACK = frozenset({"rolled back", "cancelled"})
 UNCHANGED = BACK | {"refused"}
+_BLINK = 1.0  # seconds that a busy machine may keep the observer from asking
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,18 @@ def _overlaps(evidence: Evidence) -> Iterator[str]:
             yield (
                 f"{one.host} and {other.host} both took writes for {both * 1000:.1f} ms"
             )
+
+
+def _blind(evidence: Evidence) -> Iterator[str]:
+    """See that whoever took a commit was seen to take writes: the eyes were open."""
+    for commit in evidence.commits:
+        if not any(
+            each.host == commit.host
+            and each.since - _BLINK <= commit.at <= each.until + _BLINK
+            for each in evidence.stretches
+        ):
+            yield f"{commit.host} took commit {commit.number} and was not seen to"
+            return
 
 
 def _one_in_the_end(evidence: Evidence) -> Iterator[str]:
@@ -233,6 +246,7 @@ def _wholeness(evidence: Evidence) -> Iterator[str]:
 RULES: Mapping[str, Callable[[Evidence], Iterator[str]]] = {
     "everything ends": _hangs,
     "one writer at a time": _overlaps,
+    "nobody writes unseen": _blind,
     "one writer in the end": _one_in_the_end,
     "no commit lost": _losses,
     "the name leads to the writer": _name,

@@ -61,7 +61,7 @@ GOOD = Evidence(
         Stretch(host="new", since=5.1, until=9.0),
     ),
     commits=tuple(
-        Commit(number=number, at=number / 10, position=1000 * number, host="old")
+        Commit(number=number, at=number / 20, position=1000 * number, host="old")
         for number in sorted(ROWS)
     ),
     endings=(SUCCEEDED,),
@@ -160,6 +160,14 @@ PLANTED = {
         ),
         "one writer at a time",
         "new and old both took writes for 1.0 ms",
+    ),
+    "a writer that was not seen": (
+        replace(
+            GOOD,
+            commits=(*GOOD.commits, Commit(number=100, at=8, position=0, host="sib")),
+        ),
+        "nobody writes unseen",
+        "sib took commit 100 and was not seen to",
     ),
     "two writers in the end": (
         replace(GOOD, finally_={**SWITCHED, "old": primary(1)}),

@@ -13,6 +13,9 @@ FAILOVER = "failover"
 GOOD = frozenset({"succeeded", "follow-ups"})
 BACK = frozenset({"rolled back", "cancelled"})
 UNCHANGED = BACK | {"refused"}
+_BUG = "The program itself failed"
+"""How the product says that it met an error of its own."""
+
 _BLINK = 1.0  # seconds that a busy machine may keep the observer from asking
 
 
@@ -89,6 +92,13 @@ def _blind(evidence: Evidence) -> Iterator[str]:
         ):
             yield f"{commit.host} took commit {commit.number} and was not seen to"
             return
+
+
+def _bugs(evidence: Evidence) -> Iterator[str]:
+    said = [each.outcome for each in evidence.endings]
+    for words in (*said, *evidence.left_undone, evidence.whole_words):
+        if _BUG in words:
+            yield words
 
 
 def _one_in_the_end(evidence: Evidence) -> Iterator[str]:
@@ -217,8 +227,10 @@ def _ends(evidence: Evidence) -> Iterator[str]:
     if last.state not in GOOD | UNCHANGED:
         yield f"after the heal it ends as {last.state!r}: {last.outcome}"
     first = evidence.endings[0]
-    # An emergency copy is left stopped on purpose, and stays to be brought back.
-    left = {evidence.old} if evidence.old_primary == "prepared" else set()
+    # An emergency copy is left stopped on purpose, and a lost primary fenced; both stay
+    # to be brought back.
+    stays = evidence.old_primary == "prepared" or evidence.action == FAILOVER
+    left = {evidence.old} if stays else set()
     is_clean = first.state in GOOD and first.unfinished <= left
     if evidence.fault == NO_FAULT and not is_clean:
         yield f"nothing was done to it, and it ends as {first.state!r}: {first.outcome}"
@@ -245,6 +257,7 @@ def _wholeness(evidence: Evidence) -> Iterator[str]:
 
 RULES: Mapping[str, Callable[[Evidence], Iterator[str]]] = {
     "everything ends": _hangs,
+    "the program itself is right": _bugs,
     "one writer at a time": _overlaps,
     "nobody writes unseen": _blind,
     "one writer in the end": _one_in_the_end,

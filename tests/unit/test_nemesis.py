@@ -106,6 +106,18 @@ BLAMELESS = {
     "a sibling out of reach": ending(
         herd={**SWITCHED, "sib": None}, reachable=MEMBERS - {"sib"}
     ),
+    "a failover that leaves the lost primary fenced": replace(
+        FAILOVER,
+        fault="none",
+        endings=(
+            replace(
+                SUCCEEDED,
+                state="follow-ups",
+                herd={**SWITCHED, "old": None},
+                unfinished=frozenset({"old"}),
+            ),
+        ),
+    ),
     "the emergency copy left to a follow-up": replace(
         PREPARED,
         fault="none",
@@ -309,6 +321,21 @@ PLANTED = {
         ending(state="failed", outcome="It broke."),
         "a good end",
         "it ends as 'failed': It broke.",
+    ),
+    "an error of the program": (
+        replace(
+            GOOD,
+            endings=(
+                replace(
+                    SUCCEEDED,
+                    state="failed",
+                    outcome="The program itself failed while it worked on new.",
+                ),
+                SUCCEEDED,
+            ),
+        ),
+        "the program itself is right",
+        "itself failed while it worked on new",
     ),
     "left interrupted": (ending(state="interrupted"), "a good end", "interrupted"),
     "nothing done to it, and a sibling left to a follow-up": (

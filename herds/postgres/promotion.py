@@ -11,7 +11,7 @@ from .session import Session
 from .sql_text import literal
 
 EVERY = 0.002  # seconds between two looks; pg_promote() itself looks every 0.1
-_MARGIN = 10.0  # seconds more for the answer to come
+_MARGIN = 5.0  # seconds more for the answer to come
 
 # A standby that has lost its primary's connection gets no more WAL: it is given this
 # many looks to have received what was on its way.

@@ -176,6 +176,10 @@ class Product(Truth):
         """Give the installation's COMMANDS with some of them replaced."""
         return {**(self._commands or settings.COMMANDS), **templates}
 
+    def dns(self) -> dict[str, str]:
+        """Give the installation's setting DNS."""
+        return {"KEY_FILE": str(self._dns_key)} if self.manages_dns else {}
+
     def settings(self, **values: Any) -> dict[str, str]:
         """Write local settings and give the environment that leads to them.
 
@@ -203,7 +207,7 @@ class Product(Truth):
             },
             "SSH": {"PRIVATE_KEY_FILE": str(self._key)},
             "OPERATIONS": {},
-            "DNS": {"KEY_FILE": str(self._dns_key)} if self.manages_dns else {},
+            "DNS": self.dns(),
         }
         if self._commands is not None:
             local["COMMANDS"] = dict(self._commands)

@@ -16,9 +16,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
-from herds.domain.states import OperationState
+from herds.domain.states import ACTIVE_OPERATIONS, OperationState
 from herds.models import Instance, Operation, OperationStep
 from herds.operations import requests
 from lab import HerdSpec, Lab, LabError, Layout
@@ -148,6 +149,80 @@ class Moving:
         )
         self.shell(host, script)
 
+    def hosts_from_primary(self) -> tuple[str, ...]:
+        """Name the members, the primary first."""
+        return (self.primary, *(each for each in self.hosts if each != self.primary))
+
+    def signal(self, host: str, title: str, name: str) -> None:
+        """Send a signal to the processes of a member that are titled so."""
+        script = (
+            "for each in /proc/[0-9]*; do"
+            ' [ "$each/cwd" -ef . ] || continue;'
+            ' case $(tr "\\0" " " <"$each/cmdline") in'
+            ' postgres:*"$1"*) kill -s "$2" "${each#/proc/}" ;; esac; done; :'
+        )
+        self.shell(host, script, title, name)
+
+    @contextlib.contextmanager
+    def held(self, candidate: str) -> Iterator[None]:
+        """Hold a switchover between the stop and the promotion, for 10 s at most.
+
+        Its candidate takes no WAL until the block is left, so that what the old primary
+        wrote in the end has not arrived.
+        """
+        self.signal(candidate, "walreceiver", "STOP")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(LabError):
+                self.signal(candidate, "walreceiver", "CONT")
+
+    @contextlib.contextmanager
+    def stopped(self, candidate: str, **choices: str) -> Iterator[Operation]:
+        """Give a switchover whose old primary is stopped, and nothing promoted yet."""
+        plan = self.plan("switchover", candidate)
+        with self.held(candidate):
+            operation = confirmed(plan, **choices)
+            self.comes_to(operation, "compare")
+            yield operation
+
+    def comes_to(self, operation: Operation, name: str, seconds: float = 40) -> None:
+        """Wait until a step has begun."""
+        steps = OperationStep.objects.filter(target__operation=operation, name=name)
+
+        def has_begun() -> bool:
+            assert refreshed(operation).state in ACTIVE_OPERATIONS, said(operation)
+            return steps.exists()
+
+        until(has_begun, seconds, f"{name} begins")
+
+    def was_rolled_back(self, operation: Operation, why: str) -> None:
+        """See the herd as it was before, and the row say so with the reason."""
+        row = operation.targets.get()
+        assert row.state == "rolled back", said(operation)
+        assert why in row.outcome, row.outcome
+        assert f"{self.primary} takes writes again" in row.outcome
+        assert self.writers() == [self.primary], row.outcome
+        assert self.vhost() == self.primary
+        assert self.member(self.primary).is_primary
+        self.can_move()
+
+    def can_move(self) -> None:
+        """See that a switchover would be possible."""
+        plan = self.plan()
+        assert plan.targets.get().state == "planned", said(plan)
+
+    def carries_out(self, operation: Operation) -> None:
+        """Do what an operation has left to do, as it says, and see all follow."""
+        for each in operation.targets.get().follow_ups:
+            host = Instance.objects.get(pk=each["instance_id"]).server.hostname
+            done = self.move(each["action"], host)
+            assert done.state == "succeeded", f"{each}: {said(done)}"
+        for host in self.hosts:
+            if host != self.primary:
+                assert self.follows(host, self.primary), host
+        assert self.vhost() == self.primary
+
     def writers(self) -> list[str]:
         """Name the members that take writes now."""
         return [host for host in self.hosts if self.takes_writes(host)]
@@ -214,15 +289,14 @@ class Moving:
             self.sql(first, "SELECT pg_promote()")
         script = (
             'rm -rf -- "$1"/* && pg_basebackup -D "$1" -h "$2" -p "$3" -U replication'
-            " -c fast -R -w"
+            ' -d "application_name=$4" -c fast -R -w'
         )
         for host in self.hosts:
             if host == first:
                 continue
             argv = ["sh", "-c", script, "sh", self.spec.data_root, first]
-            self.lab.exec(
-                host, [*argv, str(self.spec.port)], user="postgres", timeout=90
-            )
+            argv += [str(self.spec.port), f"{self.herd}_{host}"]
+            self.lab.exec(host, argv, user="postgres", timeout=90)
             self.product.start(f"{self.herd}@{host}")
         others = [host for host in self.hosts if host != first]
         until(lambda: all(self.follows(host, first) for host in others), 30, "follows")
@@ -379,7 +453,11 @@ def switching(
 ) -> Iterator[Product]:
     """The installation of the herd; the models read its metadata."""
     product = switch_products[herd_name]
-    with django_db_blocker.unblock(), product.used_here():
+    with (
+        django_db_blocker.unblock(),
+        product.used_here(),
+        override_settings(DNS=product.dns()),
+    ):
         yield product
 
 

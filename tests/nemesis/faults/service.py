@@ -12,6 +12,7 @@ from django.utils import timezone
 from herds.errors import ElephaasError
 from herds.models import Worker
 from herds.operations import reaper, requests
+from tests.lab.product import until
 from tests.nemesis.faults.fault import Fault
 from tests.nemesis.scene import BERT, Scene
 
@@ -48,10 +49,15 @@ class WorkerFrozen(Fault):
         self._signal("STOP")
 
     def mend(self) -> None:
-        """Declare it lost, wake it up, and have another one, in any order."""
+        """Wait until it is lost, wake it up, and have another one, in any order."""
         if self._row is None:
             return
-        declare_lost(self._row)
+        # Not before its time: until then it may rely on what it wrote last.
+        until(
+            lambda: reaper.reap() or self._is_given_up(),
+            reaper.LOST_AFTER.total_seconds() + 10,
+            "the frozen worker is given up",
+        )
         first = self.dice.random() < 0.5
         if first:
             self.scene.arena.start_worker(self.scene.herd)
@@ -60,13 +66,17 @@ class WorkerFrozen(Fault):
             self.scene.arena.start_worker(self.scene.herd)
         self._row = None
 
+    def _is_given_up(self) -> bool:
+        lost = Worker.objects.filter(pk=self._row and self._row.pk)
+        return lost.filter(stopped_at__isnull=False).exists()
+
     def _signal(self, name: str) -> None:
         if self._row is not None:
             self.scene.signal("control", name, str(self._row.pid))
 
 
 def declare_lost(worker: Worker) -> None:
-    """Let a worker's silence have lasted until it is noticed."""
+    """Let a dead worker's silence have lasted until it is noticed."""
     Worker.objects.filter(pk=worker.pk).update(
         heartbeat_at=timezone.now() - timedelta(seconds=30)
     )

@@ -103,7 +103,10 @@ class Limit:
 
 @dataclass
 class Report:
-    """Everything measured in one go."""
+    """Everything measured in one go.
+
+    ``busiest`` is the highest load average that was noted while measuring.
+    """
 
     series: list[Series] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
@@ -111,6 +114,11 @@ class Report:
     spreads: list[Spread] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    busiest: float = 0.0
+
+    def note_load(self) -> None:
+        """Note how busy the machine is just now."""
+        self.busiest = max(self.busiest, os.getloadavg()[0])
 
     def series_named(self, name: str) -> Series | None:
         """Return a contender's runs, None when it did not take part."""
@@ -207,7 +215,7 @@ class Report:
     def _busy(self) -> list[str]:
         """Say so where others used the machine, for then the figures are not ours."""
         processors = os.cpu_count() or 1
-        load = max((spread.load for spread in self.spreads), default=0.0)
+        load = max([self.busiest, *(spread.load for spread in self.spreads)])
         if load <= BUSY * processors:
             return []
         return [

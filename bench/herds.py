@@ -18,7 +18,7 @@ HERDS_TO_A_HOST = 2
 """Primaries on each host; as many standbys of others come on top."""
 
 PATIENCE = 0.25
-"""What all at once may take of what they would one after the other."""
+"""What all at once may take of what they would one after the other, if many."""
 
 
 def layout_for(herds: int, version: str) -> Layout:
@@ -65,13 +65,14 @@ def measure(report: Report, *, herds: int, rounds: int, lab: str) -> None:
                 all_of_them.runs.append(
                     operate(worker, "switchover", _standbys(), REJOIN)
                 )
+                report.note_load()
     report.series += [one, all_of_them]
     report.limits.append(
         Limit(
             name=f"{herds} herds at once against one alone",
             value=all_of_them.wall / one.wall,
             unit="times as long",
-            bound=herds * PATIENCE,
+            bound=max(2, herds * PATIENCE),
         )
     )
 

@@ -57,6 +57,10 @@ class OperateMixin(TypedAdmin[M]):
         """Give the instances that an action on these objects is about."""
         raise NotImplementedError
 
+    def history_of(self, chosen: QuerySet[M]) -> QuerySet[Instance]:
+        """Give the instances whose operations the History of these objects lists."""
+        return self.instances_of(chosen)
+
     def get_urls(self) -> list[URLPattern]:
         """Put the buttons' address before Django's, the last of which takes all."""
         opts = self.model._meta
@@ -128,7 +132,7 @@ class OperateMixin(TypedAdmin[M]):
         """Tell, above Django's own entries, which operations were about this object."""
         chosen = self.model._default_manager.filter(pk=unquote(object_id))
         context = {
-            "operation_targets": operations_on(self.instances_of(chosen))[
+            "operation_targets": operations_on(self.history_of(chosen))[
                 :HISTORY_LENGTH
             ],
             **(extra_context or {}),

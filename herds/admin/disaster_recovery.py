@@ -40,6 +40,10 @@ class DisasterRecoveryAdmin(
         listed = chosen.order_by().values("instance")
         return Instance.objects.filter(pk__in=listed)
 
+    def history_of(self, chosen: QuerySet[DisasterRecovery]) -> QuerySet[Instance]:
+        """Tell of all members: what is listed today was the primary yesterday."""
+        return Instance.objects.filter(herd__in=chosen.order_by().values("herd"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[DisasterRecovery]:
         """Read pairs with all that a row shows."""
         return inventory.dr_pairs()

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from herds.admin.badges import Health
 from herds.admin.base import HelpMixin
+from herds.selectors.attention import Weight, attention
 from herds.selectors.inventory import Fleet, InstanceState, fleet
 
 
@@ -42,6 +43,15 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttentionLine:
+    """Something that needs a person, and the page on which to help."""
+
+    words: str
+    health: Health
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HelpLine:
     """One menu in the list of help pages."""
 
@@ -64,6 +74,7 @@ def front_page(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
         **context,
         "fleet": figures,
         "figures": _figures(figures),
+        "attention": _attention(request),
         "first_steps": [] if all(step.is_done for step in steps) else steps,
     }
 
@@ -84,6 +95,19 @@ def _figures(figures: Fleet) -> list[Figure]:
         )
         for count, state, health in counted
         if count
+    ]
+
+
+def _attention(request: HttpRequest) -> list[AttentionLine]:
+    """Say what needs this person now; whoever may not see operations gets none."""
+    return [
+        AttentionLine(
+            words=line.words,
+            health=Health.FAILED if line.weight is Weight.SPLIT else Health.ATTENTION,
+            url=reverse(f"admin:herds_{line.model}_change", args=[line.pk]),
+        )
+        for line in attention()
+        if request.user.has_perm(f"herds.view_{line.model}")
     ]
 
 

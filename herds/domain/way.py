@@ -42,6 +42,16 @@ def way_of(plan: Mapping[str, Any]) -> tuple[Part, ...]:
 
 
 def edge_of(plan: Mapping[str, Any]) -> str:
-    """Name the step that is the point of no return; empty where there is none."""
+    """Name the step that is the point of no return; empty where there is none.
+
+    What was chosen otherwise than planned stands in the place of what was planned.
+    """
     way = way_of(plan)
-    return way[1].steps[0] if way else ""
+    if not way:
+        return ""
+    chosen = plan.get("chosen", {})
+    instead = {
+        choice["default"]: chosen.get(choice["name"], choice["default"])
+        for choice in plan.get("choices", ())
+    }
+    return " ".join(instead.get(word, word) for word in way[1].steps[0].split(" "))

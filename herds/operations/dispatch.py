@@ -119,7 +119,8 @@ def _outcome(operation: Operation, states: Counter[str]) -> str:
         noun = action.noun
         whole = f"The {noun} was" if total == 1 else f"All {total:,} {noun}s were"
         left = states[TargetState.FOLLOW_UPS]
-        more = f" Of {left:,}, something is left to do." if left else ""
+        of = "" if left == total else f" of {left:,}"
+        more = f" Something{of} is left to do." if left else ""
         return f"{whole} {past}.{more}"
     parts = [f"{good:,} of {total:,} {past}"]
     parts += [

@@ -33,7 +33,8 @@ def watch_fences(crew: Crew) -> None:
             crew.toolbox.cluster(instance).look()
         except ElephaasError:
             continue
-        crew.journal.do(partial(_ask, instance.pk))
+        if not crew.stopping.is_set():
+            crew.journal.do(partial(_ask, instance.pk))
 
 
 def _waiting() -> Sequence[Instance]:

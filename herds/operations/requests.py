@@ -263,7 +263,11 @@ def retry(operation_id: int, requester: Requester) -> Operation:
         operation.action,
         [number for number in again if number is not None],
         requester,
-        operation.parameters,
+        {
+            name: value
+            for name, value in operation.parameters.items()
+            if name != UNDO_ONLY
+        },
         retry_of=operation,
     )
 

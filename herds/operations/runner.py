@@ -329,7 +329,7 @@ def _carry_out(run: _HerdRun, row: OperationTarget) -> Outcome:
             clock=crew.clock,
             record=record,
             record_member=run.sightings.__setitem__,
-            in_metadata=crew.journal.do,
+            keep=crew.journal.do,
             plan=row.plan,
             parameters=run.operation.parameters,
             cancelled=run.cancelled,

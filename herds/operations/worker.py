@@ -42,6 +42,7 @@ _REAP = 5.0  # seconds between looks for lost workers
 _TARGETS_A_HERD = 4  # threads for the targets of waves, for every herd at once
 _RECONNECT = 1.0  # seconds before the queue is listened to again
 _POOL_PATIENCE = 5.0  # seconds to wait for a connection to the queue
+_LEAVE = 5.0  # seconds that the guard gets to end; nothing of it is left half-done
 _GUARD = 1.0  # seconds between looks for lost primaries that come back
 _POLL = 1.0  # seconds between looks into the queue: a herd let go is not announced
 
@@ -80,7 +81,7 @@ class WorkerProcess:
             lost and has to be started anew.
         """
         keeper = threading.Thread(target=self._keep_house, name="housekeeping")
-        guard = threading.Thread(target=self._keep_guard, name="guard")
+        guard = threading.Thread(target=self._keep_guard, name="guard", daemon=True)
         self._crew.journal.start()
         try:
             self._crew.journal.do(self._register, owned=False)
@@ -90,11 +91,13 @@ class WorkerProcess:
         finally:
             self._stopping.set()
             self._ended.set()
-            for thread in (keeper, guard):
-                if thread.ident is not None:
-                    thread.join()
+            if keeper.ident is not None:
+                keeper.join()
             self._crew.pool.shutdown()
             self._crew.journal.stop()
+            if guard.ident is not None:
+                # It may wait for metadata that are away, or ask when nobody writes.
+                guard.join(_LEAVE)
             self._crew.toolbox.close()
             self._sign_off()
         return not self._disowned.is_set()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from herds.domain.lsn import Lsn
@@ -25,13 +25,15 @@ from .look import new_mark, script
 _READY_WITHIN = 15.0  # seconds until a host has everything in place
 _WAITS = 300.0  # seconds that a host waits for the word
 _FINISH = 5.0  # seconds until a command that was left is stopped
+_GRACE = 2  # seconds that a WAL sender may stand still while its server stops
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that an armed command told, with what it told of it.
 
-    ``name`` is "ready", "down", "fenced", "gone", "crashed" or "status".
+    ``name`` is "ready", "down", "fenced", "gone", "crashed", "ended", "left" or
+    "status".
     """
 
     name: str
@@ -49,14 +51,16 @@ class Event:
 
 
 class Armed:
-    """One of the ``COMMANDS``, waiting on its host; made by ``arm``."""
+    """One of the ``COMMANDS``, waiting on its host; made by ``arm``.
 
-    def __init__(
-        self, cluster: Cluster, name: str, *, seconds: float, spared: str
-    ) -> None:
+    ``senders_ended`` names the WAL senders that were ended because they stood still.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, *, seconds: float) -> None:
         self.host = cluster.host
         self.command = cluster.command(name)
         self.told: dict[str, Event] = {}
+        self.senders_ended: list[str] = []
         self._name = name
         self._mark = new_mark()
         self._feed = Feed()
@@ -68,16 +72,31 @@ class Armed:
         self._ended: Completed | ElephaasError | None = None
         self._shell = cluster.shell
         argv = ["sh", "-c", script("armed.sh"), "elephaas", cluster.ref.data_directory]
-        argv += [self._mark, self.command, name, str(max(1, int(seconds))), spared]
+        argv += [self._mark, self.command, name, str(max(1, int(seconds)))]
+        argv += [str(_GRACE)]
         self._argv = argv
         self._seconds = seconds
         self._runner = threading.Thread(target=self._run, daemon=True)
         self._runner.start()
 
-    def go(self) -> None:
-        """Give the word."""
+    def go(self, spared: Iterable[int] = ()) -> None:
+        """Give the word.
+
+        Args:
+            spared: of "stop", the WAL senders that nothing is to end.
+        """
         self._went = True
-        self._feed.put(b"go\n")
+        self._feed.put(f"{' '.join(['go', *map(str, spared)])}\n".encode())
+
+    def leave(self) -> None:
+        """Have a "stop" that has not come to its end watched no more.
+
+        Once this is back, nothing is done to the cluster but what the command does by
+        itself; as far as its host can be reached.
+        """
+        self._feed.close()
+        with suppress(ElephaasError):
+            self.wait_for("left", "fenced", "gone", "crashed", seconds=_FINISH)
 
     def wait_for(self, *names: str, seconds: float) -> Event:
         """Wait until one of some events is told, or was already.
@@ -104,7 +123,7 @@ class Armed:
             if event is None:
                 self._events.put(None)
                 raise self._lost()
-            self.told[event.name] = event
+            self._keep(event)
 
     def printed(self) -> str:
         """Give what the command itself printed so far."""
@@ -137,7 +156,12 @@ class Armed:
             if event is None:
                 self._events.put(None)
                 return
-            self.told[event.name] = event
+            self._keep(event)
+
+    def _keep(self, event: Event) -> None:
+        self.told[event.name] = event
+        if event.name == "ended":
+            self.senders_ended.append(event.words)
 
     def _lost(self) -> ElephaasError:
         ended = self._ended
@@ -184,30 +208,25 @@ class Armed:
 
 
 @contextmanager
-def arm(
-    cluster: Cluster, name: str, *, seconds: float, spared: str = ""
-) -> Iterator[Armed]:
+def arm(cluster: Cluster, name: str, *, seconds: float) -> Iterator[Armed]:
     """Have one of the ``COMMANDS`` wait on its host until it is given the word.
 
     Of "stop" more is told than its exit status: "down" once pg_control says that the
     cluster was shut down, "fenced" when it cannot start as a primary any more ("yes",
     "standby already", "failed" with the reason), "gone" with its postmaster, "crashed"
-    where that went without having been shut down.
+    where that went without having been shut down; and "ended" of each WAL sender that
+    stood still and was ended.
 
     Args:
         cluster: a running one.
         name: the key of the command.
         seconds: how long it is watched after the word.
-        spared: of "stop", the address of the standby that has to get everything. The
-            other WAL senders are ended where the shutdown waits for longer than about
-            a second: one of them may have a client that takes nothing any more. Empty
-            to end none.
 
     Raises:
         TemplateProblem: the template asks for something that is not known.
         ElephaasError: the host does not have it in place.
     """
-    armed = Armed(cluster, name, seconds=seconds, spared=spared)
+    armed = Armed(cluster, name, seconds=seconds)
     try:
         armed.wait_for("ready", seconds=_READY_WITHIN)
         yield armed

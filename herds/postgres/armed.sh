@@ -1,9 +1,9 @@
 # Waits on its host for the word "go", then runs a command and tells what comes of it.
-# Every event is a line that begins with the mark.
+# Every event is a line that begins with the mark. The end of the input before a cluster
+# is down ends the watch, and the command goes on by itself.
 # $1 data directory, $2 the mark, $3 the command, $4 "stop" where the end of the cluster
-# is watched, $5 the longest to watch, in seconds, $6 the address of the one WAL sender
-# that is needed until the end, where it is known.
-directory=$1 mark=$2 command=$3 watch=$4 seconds=$5 spared=$6
+# is watched, $5 the longest to watch and $6 that WAL senders get, in seconds.
+directory=$1 mark=$2 command=$3 watch=$4 seconds=$5 grace=$6
 
 need running
 tell() { printf '\n%s %s\n' "$mark" "$*"; }
@@ -13,9 +13,12 @@ tell() { printf '\n%s %s\n' "$mark" "$*"; }
 # whoever may still keep the process waiting. What is being written is read twice.
 # The offsets are those of ControlFileData (src/include/catalog/pg_control.h) in 11 to 18.
 # From then on the cluster cannot start as a primary: whoever starts it gets a standby.
+# WAL senders whose clients take nothing any more keep it from ending, or even from
+# writing its shutdown checkpoint: those that show the same position for a while are
+# ended, but for those whose numbers come with the word.
 watcher='
   use IO::Handle;
-  ($directory, $pid, $seconds, $mark, $command, $spared) = @ARGV;
+  ($directory, $pid, $seconds, $mark, $grace, $command) = @ARGV;
   $| = 1;
   sub tell_of { syswrite STDOUT, "\n$mark @_\n" }
   sub control {
@@ -39,26 +42,41 @@ watcher='
     tell_of("fenced", fence());
     system "sync", $directory;
   }
-  # A WAL sender whose client takes nothing any more keeps the shutdown waiting, until
-  # wal_sender_timeout or for ever.
-  sub end_senders {
-    for (glob "/proc/[0-9]*") {
-      open my $file, "<", "$_/status" or next;
-      next if !grep /^PPid:\s+$pid$/, <$file>;
-      open $file, "<", "$_/cmdline" or next;
-      my $title = <$file> // "";
-      next if $title !~ /walsender/ || $title =~ /walsender \S+ \Q$spared\E\(/;
-      kill "TERM", substr $_, 6;
+  sub parent {
+    open my $file, "<", "/proc/$_[0]/stat" or return 0;
+    return (readline($file) // "") =~ /.*\) \S+ (\d+)/s ? $1 : 0;
+  }
+  sub end_stuck {
+    for (glob "/proc/[0-9]*/cmdline") {
+      my ($process) = /(\d+)/;
+      next if $spared{$process} || parent($process) != $pid;
+      open my $file, "<", $_ or next;
+      my ($title) = (readline($file) // "") =~ /(walsender [^\0]*)/ or next;
+      ($at{$process}, $since{$process}) = ($title, time)
+        if $title ne ($at{$process} // "");
+      next if time - $since{$process} < $grace;
+      tell_of("ended", $title) if !$asked{$process}++ && kill "TERM", $process;
     }
   }
+  sub rest {
+    my ($seconds) = @_;
+    my $inputs = "";
+    vec($inputs, fileno(STDIN), 1) = $left ? 0 : 1;
+    return if !select $inputs, undef, undef, $seconds;
+    $left = 1 if !sysread STDIN, my $words, 512;
+  }
   tell_of("ready");
-  exit 0 if (<STDIN> // "") !~ /^go/;
+  my $word = "";
+  while ($word !~ /\n/) { sysread STDIN, $word, 512, length $word or exit 0 }
+  exit 0 if $word !~ /^go/;
+  $spared{$_} = 1 for $word =~ /(\d+)/g;
   $child = fork;
   if (!$child) {
     open STDIN, "<", "/dev/null";
     exec "sh", "-c", $command or exit 127;
   }
-  $until = time + $seconds;
+  $looked = time;
+  $until = $looked + $seconds;
   while (time <= $until) {
     if (defined $child && waitpid($child, 1) == $child) {
       tell_of("status", $? & 127 ? 128 + ($? & 127) : $? >> 8);
@@ -67,10 +85,11 @@ watcher='
     my $lives = -e "/proc/$pid/cwd";
     # Read after the look at the process, so that its last word is not missed.
     see_down() if !$down;
-    if (!$down && $spared ne "" && ++$looks % 500 == 0) { end_senders() }
     tell_of($down ? "gone" : "crashed") if !$lives && !$gone++;
     last if $gone && !defined $child;
-    select undef, undef, undef, $down ? 0.02 : 0.002;
+    if ($left && !$down) { tell_of("left"); last }
+    end_stuck() if $lives && time > $looked && ($looked = time);
+    rest($down ? 0.02 : 0.002);
   }
 '
 
@@ -82,5 +101,4 @@ if [ "$watch" != stop ]; then
   tell status "$?"
   exit
 fi
-exec perl -e "$watcher" "$directory" "$pid" "$seconds" "$mark" "$command" \
-  "$spared"
+exec perl -e "$watcher" "$directory" "$pid" "$seconds" "$mark" "$grace" "$command"

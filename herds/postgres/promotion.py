@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from herds.domain.lsn import Lsn
+from herds.errors import CommandFailed
 
 from .cluster import Cluster
 from .look import script
@@ -74,6 +75,31 @@ def await_promoted(standby: Session, *, seconds: float) -> bool:
     return answer == "t"
 
 
+def sender_pids(primary: Cluster, application_name: str) -> tuple[int, ...]:
+    """Give the processes of a server that send WAL to one of its followers.
+
+    Raises:
+        PreconditionFailed: it does not run.
+        ElephaasError: it does not answer, or nothing is known of the host.
+    """
+    told = primary.psql(
+        "SELECT pid FROM pg_stat_replication WHERE application_name = :'name';",
+        values={"name": application_name},
+        words="look at pg_stat_replication",
+    )
+    return tuple(map(int, told.split()))
+
+
+def fence(cluster: Cluster) -> None:
+    """Have a stopped primary start as nothing but a standby.
+
+    Raises:
+        PreconditionFailed: it runs, or there is no cluster.
+        ElephaasError: it could not be written, or nothing is known of the host.
+    """
+    _run(cluster, "fence.sh", "write standby.signal")
+
+
 def unfence(cluster: Cluster) -> None:
     """Take from a stopped primary what would make it a standby at its next start.
 
@@ -91,7 +117,16 @@ def quit_at_once(cluster: Cluster) -> None:
         PreconditionFailed: it does not run.
         ElephaasError: nothing is known of the host.
     """
-    _run(cluster, "quit.sh", "send SIGQUIT to the postmaster")
+    _run(cluster, "quit.sh", "send SIGQUIT to the postmaster", "QUIT")
+
+
+def end_fast(cluster: Cluster) -> None:
+    """Ask a server to shut down fast, and wait for nothing.
+
+    Raises:
+        As ``quit_at_once``.
+    """
+    _run(cluster, "quit.sh", "send SIGINT to the postmaster", "INT")
 
 
 def nudge(standby: Cluster) -> None:
@@ -107,6 +142,8 @@ def nudge(standby: Cluster) -> None:
     _run(standby, "nudge.sh", "wake the standby")
 
 
-def _run(cluster: Cluster, name: str, words: str) -> None:
-    argv = ["sh", "-c", script(name), "elephaas", cluster.ref.data_directory]
-    cluster.run_script(argv, words)
+def _run(cluster: Cluster, name: str, words: str, *values: str) -> None:
+    argv = ["sh", "-c", script(name), "elephaas", cluster.ref.data_directory, *values]
+    done = cluster.run_script(argv, words)
+    if done.status != 0:
+        raise CommandFailed(cluster.host, words, done.status, done.stderr)

@@ -1,6 +1,6 @@
-# Ends a server that does not stop: it gives up at once, and recovers when it is started.
-# $1 data directory.
-directory=$1
+# Has a server end by a signal to its postmaster, whatever keeps its command waiting.
+# $1 data directory, $2 the signal.
+directory=$1 signal=$2
 
 need running
-kill -s QUIT "$pid"
+kill -s "$signal" "$pid" || ! postmaster

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from herds.domain.cluster import Activity, Observation
 from herds.domain.outcome import FollowUp, Outcome
 from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
 from herds.errors import (
@@ -19,17 +18,17 @@ from herds.errors import (
     RolledBack,
 )
 from herds.postgres import promotion
-from herds.postgres.armed import arm
-from herds.postgres.session import hold_session
+from herds.postgres.armed import Armed, arm
+from herds.postgres.session import Session, hold_session
 
 from . import fence, pointing, vhost
 from .actions import Action
-from .aftermath import Aftermath, settle
+from .aftermath import LOST, Aftermath, settle
 from .candidates import best_standbys
 from .freeze import await_replayed, fast_forward, freeze, thaw
 from .lifecycle import plan_each
 from .preflight import refusal
-from .scene import Scene, View, look_at_herd, named
+from .scene import Scene, View, fed_by_others, look_at_herd, named
 from .standings import (
     LastSeen,
     furthest,
@@ -39,6 +38,7 @@ from .standings import (
     standing_checks,
 )
 from .target import Member, Target
+from .undo import end_standby, may_be_promoted, start_standby
 from .vantage import hear_from_all, judge_loss
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _look(target: Target, candidate: str) -> _Seen:
     """
     scene = look_at_herd(target)
     old = scene.of(_recorded_primary(target))
-    best = furthest(scene, old)
+    best = furthest(scene, old, target.host)
     new = next((view for view in scene.views if view.host == candidate), best)
     if not new.is_standby:
         new = best
@@ -151,8 +151,11 @@ def _silent(target: Target, scene: Scene, old: View) -> tuple[Check, ...]:
 def _examine(target: Target) -> PlannedTarget:
     seen = _look(target, "")
     old, new, ref = seen.old, seen.new, target.cluster.ref
-    others = seen.scene.without(old.member, new.member)
-    follow = f", {named(others)} follow it" if others else ""
+    others = [
+        view for view in seen.scene.without(old.member, new.member) if view.is_standby
+    ]
+    verb = "follows" if len(others) == 1 else "follow"
+    follow = f", {named(others)} {verb} it" if others else ""
     points = f", {ref.vhost} points at it" if ref.vhost else ""
     return PlannedTarget(
         now=f"{old.host} was the primary and is {old.words()}",
@@ -229,54 +232,124 @@ def _fences(old: View) -> Choice:
 
 
 def _run(target: Target) -> Outcome:
+    resumed = target.steps.began("fence")
     with target.steps.step("look", "Look at the herd from every side") as step:
-        seen = _look(target, target.chosen("candidate"))
-        old, new = seen.old, seen.new
-        step.note(f"{old.host} is {old.words()}; {new.host} is {new.words()}.")
-        resumed = target.steps.began("fence")
-        writers = [view for view in seen.scene.writers if view.host != old.host]
-        if resumed and len(writers) == 1:
-            new = writers[0]
-        else:
-            _refuse_drift(target, seen)
+        scene = look_at_herd(target)
+        old = scene.of(_recorded_primary(target))
+        new = _promoted(target, scene, old) if resumed else None
+        if new is not None:
+            step.note(f"{new.host} is {new.words()}.")
+    if new is None:
+        course = _before(target, resumed=resumed)
+        with pointing.prepare(
+            target, course.old.member, course.new.member, must=False
+        ) as move:
+            _take_over(target, course)
+            return _go_forward(target, course, move)
     with pointing.prepare(target, old.member, new.member, must=False) as move:
-        if not (resumed and new.takes_writes):
-            _take_over(target, seen, new)
-        target.steps.must_finish()
-        move.move()
-        return _forward(target, seen, new, move)
+        return _go_forward(target, _Course(scene=scene, old=old, new=new), move)
 
 
-def _take_over(target: Target, seen: _Seen, new: View) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Course:
+    """A failover while it goes on."""
+
+    scene: Scene
+    old: View
+    new: View
+
+    @property
+    def below(self) -> dict[int, Member]:
+        """By instance id, the standby that feeds another one and stays."""
+        return fed_by_others(self.scene, self.old.member, self.new.member)
+
+    @property
+    def standbys(self) -> list[Member]:
+        """Those that have to receive nothing more: who is fed by one gets no more."""
+        return [
+            view.member
+            for view in self.scene.without(self.old.member)
+            if view.is_standby and view.member.instance_id not in self.below
+        ]
+
+
+def _promoted(target: Target, scene: Scene, old: View) -> View | None:
+    """Find who was promoted by an earlier attempt; None where nobody was.
+
+    Raises:
+        Interrupted: the one that was told to cannot be seen, or does not run.
+        PreconditionFailed: more than one takes writes.
+    """
+    writers = [view for view in scene.writers if view.host != old.host]
+    if len(writers) > 1:
+        raise PreconditionFailed(
+            f"{named(writers)} take writes: the herd has more than one primary.",
+            host=writers[0].host,
+            hint="Decide which one stays, and demote the others first.",
+        )
+    if writers:
+        return writers[0]
+    if target.steps.began("promote"):
+        host = target.chosen("candidate")
+        told = next((view for view in scene.views if view.host == host), None)
+        timeline = int(target.plan["facts"]["timeline"])
+        if told is not None and may_be_promoted(told, timeline):
+            raise Interrupted(
+                f"{host} was told to promote and is {told.words()}: it may have taken "
+                "writes. Nothing was done.",
+                host=host,
+                hint=(
+                    f"Start {host}, then resume: what is true is looked at first. If "
+                    "it is lost for good, plan another failover."
+                ),
+            )
+    return None
+
+
+def _before(target: Target, *, resumed: bool) -> _Course:
+    """See the herd once more, and refuse where it is not as it was read.
+
+    Raises:
+        PreconditionFailed: it is not; nothing was done.
+        RolledBack: it is not, and what an earlier attempt did was taken back.
+    """
+    try:
+        seen = _look(target, target.chosen("candidate"))
+        _refuse_drift(target, seen)
+    except ElephaasError as error:
+        if not resumed:
+            raise
+        scene = look_at_herd(target)
+        old = scene.of(_recorded_primary(target))
+        standbys = [
+            view.member for view in scene.without(old.member) if view.is_standby
+        ]
+        _go_back(target, old, standbys, error, fenced=False)
+    return _Course(scene=seen.scene, old=seen.old, new=seen.new)
+
+
+def _take_over(target: Target, course: _Course) -> None:
     """Fence the lost primary, compare the standbys, and promote the chosen one.
 
     Raises:
         RolledBack: it did not come to a promotion.
         Interrupted: it was not seen to come about.
     """
-    old = seen.old
-    standbys = [
-        view.member for view in seen.scene.without(old.member) if view.is_standby
-    ]
+    old, new, standbys = course.old, course.new, course.standbys
     fenced = _fence_old(target, old)
-    try:
-        _freeze_all(target, standbys, new)
-        _compare(target, seen, new)
-        target.steps.refuse_lost()
-    except Interrupted:
-        raise
-    except ElephaasError as error:
-        _go_back(target, old, standbys, error, fenced=fenced)
-    _promote(target, new.member)
-    target.record_member(
-        new.member.instance_id,
-        Observation(
-            activity=Activity.RUNNING,
-            observed_at=target.clock.now(),
-            answers=True,
-            in_recovery=False,
-        ),
-    )
+    with ExitStack() as held:
+        try:
+            _freeze_all(target, standbys, new)
+            _compare(target, course)
+            promote, standby = _armed(target, new.member, held)
+            target.steps.refuse_lost()
+        except Interrupted:
+            raise
+        except ElephaasError as error:
+            _go_back(target, old, standbys, error, fenced=fenced)
+        if not _promote(target, new.member, promote, standby):
+            late = _abandon(target, new.member)
+            _go_back(target, old, standbys, late, fenced=fenced)
 
 
 def _refuse_drift(target: Target, seen: _Seen) -> None:
@@ -318,7 +391,7 @@ def _fence_old(target: Target, old: View) -> bool:
             done = True
         else:
             step.note(f"Somebody said: {attested}. It is fenced once it is seen.")
-        target.in_metadata(
+        target.keep(
             partial(
                 fence.enter, old.member.instance_id, None, attested, is_applied=done
             )
@@ -338,11 +411,12 @@ def _freeze_all(target: Target, standbys: Sequence[Member], new: View) -> None:
             )
 
 
-def _compare(target: Target, seen: _Seen, new: View) -> None:
+def _compare(target: Target, course: _Course) -> None:
     """See that nobody has more than the new primary, or get it that first."""
+    new = course.new
     with target.steps.step("compare", "Compare what they have") as step:
         scene = look_at_herd(target)
-        best = furthest(scene, scene.of(seen.old.member))
+        best = furthest(scene, scene.of(course.old.member))
         have, most = position_of(scene.of(new.member)), position_of(best)
         if best.known.timeline != scene.of(new.member).known.timeline:
             raise PreconditionFailed(
@@ -356,41 +430,83 @@ def _compare(target: Target, seen: _Seen, new: View) -> None:
         step.note(f"{new.host} has everything up to {max(most, have)}.")
 
 
-def _promote(target: Target, new: Member) -> None:
-    """Promote the standby, and see that it takes writes.
+def _armed(target: Target, new: Member, held: ExitStack) -> tuple[Armed, Session]:
+    """Put in place what promotes and what sees it; leave it with ``held``."""
+    cluster = new.cluster
+    name = f"elephaas failover of {cluster.ref.herd_name}"
+    standby = held.enter_context(
+        hold_session(cluster.shell, cluster.ref.data_directory, name)
+    )
+    promote = held.enter_context(arm(cluster, "promote", seconds=target.patience))
+    standby.ask("SELECT 1;", timeout=15.0)
+    return promote, standby
+
+
+def _promote(target: Target, new: Member, promote: Armed, standby: Session) -> bool:
+    """Promote the standby, and tell whether it takes writes.
 
     Raises:
-        Interrupted: it was not seen to.
+        Interrupted: nothing is known of it.
     """
     target.steps.must_finish()
-    cluster, there = new.cluster, target.at(new)
-    with ExitStack() as held:
-        name = f"elephaas failover of {cluster.ref.herd_name}"
-        standby = held.enter_context(
-            hold_session(cluster.shell, cluster.ref.data_directory, name)
-        )
-        armed = held.enter_context(arm(cluster, "promote", seconds=target.patience))
-        with target.steps.step("promote", f"Promote {new.host}", urgent=True) as step:
-            armed.go()
-            try:
-                came = promotion.await_promoted(standby, seconds=target.patience)
-            except ElephaasError as lost:
-                step.lost(lost)
-                came, _ = there.await_state(lambda now: now.in_recovery is False)
-            step.ran(armed.command, armed.status, armed.printed())
-            if not came:
-                late = NotObserved(
-                    f"{new.host} to leave recovery",
-                    observed="a standby",
-                    seconds=target.patience,
-                    host=new.host,
-                )
-                raise Interrupted(
-                    late.message,
-                    host=new.host,
-                    hint="Resume once its log says why: what is true is looked at.",
-                )
+    with target.steps.step("promote", f"Promote {new.host}", urgent=True) as step:
+        promote.go()
+        try:
+            came = promotion.await_promoted(standby, seconds=target.patience)
+        except ElephaasError as lost:
+            step.lost(lost)
+            came = _is_promoted(target, new)
+        step.ran(promote.command, promote.status, promote.printed())
+        if came:
             step.note(f"{new.host} takes writes.")
+    return came
+
+
+def _is_promoted(target: Target, new: Member) -> bool:
+    """See by other means whether a standby was promoted.
+
+    Raises:
+        Interrupted: nothing is known of it.
+    """
+    try:
+        came, _ = target.at(new).await_state(lambda now: now.in_recovery is False)
+    except ElephaasError as error:
+        raise Interrupted(
+            f"{new.host} was told to promote, and whether it did is not known "
+            f"({error.message.rstrip('.')}).",
+            host=new.host,
+            hint="Resume once it can be reached: what is true is looked at first.",
+        ) from error
+    return came
+
+
+def _abandon(target: Target, new: Member) -> NotObserved:
+    """Keep a standby that does not promote from doing it later; give what went wrong.
+
+    Raises:
+        Interrupted: it may still be promoted.
+    """
+    there = target.at(new)
+    late = NotObserved(
+        f"{new.host} to leave recovery",
+        observed="a standby",
+        seconds=target.patience,
+        host=new.host,
+        hint="See in its log why, or fail over to another one.",
+    )
+    words = f"Stop {new.host}, which does not promote"
+    try:
+        with target.steps.step("abandon", words, urgent=True) as step:
+            step.note(end_standby(there, step))
+    except ElephaasError as trouble:
+        raise Interrupted(
+            f"{late.message} Whether it may still be promoted is not clear "
+            f"({trouble.message.rstrip('.')}).",
+            host=new.host,
+            hint="Resume once it is: what is true is looked at first.",
+        ) from trouble
+    start_standby(there)
+    return late
 
 
 def _go_back(
@@ -400,7 +516,7 @@ def _go_back(
     why: ElephaasError,
     *,
     fenced: bool,
-) -> None:
+) -> NoReturn:
     """Take back what came before the promotion; the herd is as it was found.
 
     Raises:
@@ -423,21 +539,19 @@ def _go_back(
     ) from why
 
 
-def _forward(
-    target: Target, seen: _Seen, new: View, move: pointing.Pointing
-) -> Outcome:
+def _go_forward(target: Target, course: _Course, move: pointing.Pointing) -> Outcome:
     """Do all that comes after the promotion; the lost primary is left for later."""
-    old = seen.old.member
-    target.in_metadata(
-        partial(fence.note_successor, old.instance_id, new.member.instance_id)
-    )
+    old, new = course.old.member, course.new.member
+    target.steps.must_finish()
+    move.move()
     return settle(
         Aftermath(
             target=target,
-            new=new.member,
-            old=None,
-            others=[view.member for view in seen.scene.without(old, new.member)],
-            old_primary="",
+            new=new,
+            old=old,
+            others=[view.member for view in course.scene.without(old, new)],
+            below=course.below,
+            old_primary=LOST,
             move=move,
             left=(
                 FollowUp(
@@ -465,5 +579,6 @@ FAILOVER = Action(
     examine=_examine,
     needs_members=True,
     menus=("disasterrecovery", "herd"),
+    labels={"disasterrecovery": "Fail over to listed replica (primary lost)"},
     narrow=best_standbys,
 )

@@ -14,7 +14,7 @@ from django.utils import timezone
 from herds.domain.cluster import Activity
 from herds.domain.plan import PlannedTarget
 from herds.errors import NotObserved
-from herds.models import Fence, Instance
+from herds.models import Fence
 from herds.postgres import promotion, replication
 
 from .actions import Action
@@ -23,6 +23,8 @@ from .target import Target
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from herds.models import Instance
 
 
 def enter(
@@ -38,11 +40,6 @@ def enter(
             "since": timezone.now(),
         },
     )
-
-
-def note_successor(instance_id: int, successor_id: int) -> None:
-    """Have the inventory know whom a former primary is to follow."""
-    Instance.objects.filter(pk=instance_id).update(master_id=successor_id)
 
 
 def waiting() -> Sequence[int]:
@@ -105,7 +102,7 @@ def _run(target: Target) -> str:
     with target.steps.step("fence", f"Fence {target.host}") as step:
         was = apply_fence(target)
         step.note(f"It was {was}.")
-    target.in_metadata(lambda: note_applied(target.instance_id, timezone.now()))
+    target.keep(lambda: note_applied(target.instance_id, timezone.now()))
     return (
         f"{target.host} came back as {was}, and is fenced: it can only start as a "
         "standby. Rebuild it to have it follow again."

@@ -7,8 +7,8 @@ started again; from then on there is only forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from herds.domain.cluster import Activity, Observation
@@ -25,8 +25,10 @@ from herds.postgres import promotion
 from herds.postgres.armed import Armed, Event, arm
 from herds.postgres.rewind import checkpoint
 from herds.postgres.session import Session, hold_session
+from herds.postgres.slots import drop_slots
 
 from .scene import at_once
+from .slots import make_slots, needed_slots
 from .steps import Step
 from .target import Member, Target
 from .undo import Undo, abandon, roll_back
@@ -34,6 +36,7 @@ from .undo import Undo, abandon, roll_back
 RECEIVE = 10.0
 """Seconds that the standby gets to receive the last WAL; it usually has it already."""
 
+_SLOTS = "slots"  # the step whose evidence tells which were made
 _FENCE = 10.0  # seconds until an empty file is written
 _UNDOING = 120.0  # seconds that the end of the old primary is watched beyond patience
 _SIGN_OF_LIFE = 1.0  # seconds between two records while the primary takes long to stop
@@ -44,14 +47,14 @@ _FUTILE = 3.0  # seconds after which a stop command that failed is believed
 class Handover:
     """Who hands over to whom, and what follows the moment it has happened.
 
-    ``address`` is where the old primary streams to the new one. ``on_promoted`` is
-    called at once when the new primary takes writes; it raises nothing.
+    ``on_promoted`` is called at once when the new primary takes writes; it raises
+    nothing. ``followers`` are the members that stream from it then.
     """
 
     target: Target
     old: Member
     new: Member
-    address: str
+    followers: Sequence[Member]
     on_promoted: Callable[[], None]
 
     @property
@@ -62,11 +65,15 @@ class Handover:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tools:
-    """What waits on both hosts."""
+    """What waits on both hosts.
+
+    ``spared`` are the old primary's processes that send the new one its WAL.
+    """
 
     stop: Armed
     promote: Armed
     standby: Session
+    spared: tuple[int, ...]
 
 
 def hand_over(handover: Handover) -> float:
@@ -80,10 +87,10 @@ def hand_over(handover: Handover) -> float:
         RolledBack: it did not come about; the old primary takes writes again.
         Interrupted: it is half-way, and what is true has to be seen anew.
     """
-    with _prepared(handover) as tools:
+    with _with_slots(handover), _prepared(handover) as tools:
         began = handover.target.clock.monotonic()
-        with _undone_on_failure(handover):
-            checkpoint = _stop(handover, tools.stop)
+        with _undone_on_failure(handover, tools.stop):
+            checkpoint = _stop(handover, tools)
             _compare(handover, tools.standby, checkpoint)
             handover.target.steps.refuse_lost()
         _promote(handover, tools.promote, tools.standby)
@@ -103,8 +110,9 @@ def go_on(handover: Handover, checkpoint: Lsn) -> None:
     Raises:
         As ``hand_over``.
     """
-    with ExitStack() as held:
+    with slots_unless_undone(handover), ExitStack() as held:
         with _undone_on_failure(handover):
+            _keep_down(handover)
             promote = held.enter_context(
                 arm(handover.new.cluster, "promote", seconds=handover.target.patience)
             )
@@ -135,9 +143,26 @@ def _record_roles(handover: Handover) -> None:
     )
 
 
+def _keep_down(handover: Handover) -> None:
+    """See that the old primary, stopped by an earlier attempt, comes back as none.
+
+    Raises:
+        PreconditionFailed: it runs.
+        ElephaasError: nothing is known of its host.
+    """
+    host = handover.old.host
+    with handover.target.steps.step("fence", f"Keep {host} from coming back") as step:
+        promotion.fence(handover.old.cluster)
+        step.note("It can only start as a standby now.")
+
+
 @contextmanager
-def _undone_on_failure(handover: Handover) -> Iterator[None]:
+def _undone_on_failure(handover: Handover, stop: Armed | None = None) -> Iterator[None]:
     """Have the old primary started again if anything fails before the promotion.
+
+    Args:
+        handover: what is undone.
+        stop: the command that stops it, which could stop or fence it meanwhile.
 
     Raises:
         RolledBack: it takes writes again.
@@ -148,7 +173,51 @@ def _undone_on_failure(handover: Handover) -> Iterator[None]:
     except Interrupted:
         raise
     except ElephaasError as error:
+        if stop is not None:
+            stop.leave()
         roll_back(handover.undo, error)
+
+
+@contextmanager
+def _with_slots(handover: Handover) -> Iterator[None]:
+    """Have the followers' slots on the new primary: they hold its WAL from now on.
+
+    Raises:
+        ElephaasError: it cannot have them; nothing was done.
+    """
+    new = handover.new
+    if needed_slots(handover.followers, new):
+        words = f"Have the followers' slots on {new.host}"
+        with handover.target.steps.step(_SLOTS, words) as step:
+            made = make_slots(new, handover.followers)
+            step.measured(made=" ".join(made))
+            step.note(f"Made {', '.join(made)}." if made else "They are there.")
+        with slots_unless_undone(handover, made):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def slots_unless_undone(handover: Handover, made: Sequence[str] = ()) -> Iterator[None]:
+    """Drop the slots that were made on the new primary, should it not become one.
+
+    Args:
+        handover: what is undone or not.
+        made: their names; those that an earlier attempt made are among them anyway.
+    """
+    earlier = handover.target.steps.earlier(_SLOTS) or {}
+    names = {*made, *str(earlier.get("made", "")).split()}
+    try:
+        yield
+    except Interrupted:
+        raise
+    except ElephaasError:
+        if names:
+            # A slot that stays holds WAL; the page of the herd shows it.
+            with suppress(ElephaasError):
+                drop_slots(handover.new.cluster, names)
+        raise
 
 
 @contextmanager
@@ -162,17 +231,13 @@ def _prepared(handover: Handover) -> Iterator[_Tools]:
             checkpoint(old, cancel=target.cancelled)
             standby = held.enter_context(_session(handover))
             stop = held.enter_context(
-                arm(
-                    old,
-                    "stop",
-                    seconds=target.patience + _UNDOING,
-                    spared=handover.address,
-                )
+                arm(old, "stop", seconds=target.patience + _UNDOING)
             )
             promote = held.enter_context(arm(new, "promote", seconds=target.patience))
             standby.ask("SELECT 1;", timeout=15.0)
+            spared = promotion.sender_pids(old, handover.new.name)
             step.note("Checkpoints are taken; both commands wait on their hosts.")
-        yield _Tools(stop=stop, promote=promote, standby=standby)
+        yield _Tools(stop=stop, promote=promote, standby=standby, spared=spared)
 
 
 def _session(handover: Handover) -> AbstractContextManager[Session]:
@@ -181,7 +246,7 @@ def _session(handover: Handover) -> AbstractContextManager[Session]:
     return hold_session(handover.new.cluster.shell, ref.data_directory, name)
 
 
-def _stop(handover: Handover, stop: Armed) -> Lsn:
+def _stop(handover: Handover, tools: _Tools) -> Lsn:
     """Stop the old primary and see it shut down and unable to come back as one.
 
     Returns:
@@ -190,9 +255,9 @@ def _stop(handover: Handover, stop: Armed) -> Lsn:
     Raises:
         ElephaasError: it was not seen to shut down, or not to be fenced.
     """
-    target, host = handover.target, handover.old.host
+    target, host, stop = handover.target, handover.old.host, tools.stop
     with target.steps.step("stop", f"Stop {host} (fast)") as step:
-        stop.go()
+        stop.go(tools.spared)
         event = _await_down(handover, stop, step)
         step.ran(stop.command, stop.status, stop.printed())
         if event.name == "crashed":
@@ -213,6 +278,8 @@ def _stop(handover: Handover, stop: Armed) -> Lsn:
             f"Shut down at {event.checkpoint} on timeline {event.timeline}; "
             "it can only start as a standby now."
         )
+        if stop.senders_ended:
+            step.note(f"Ended, for it stood still: {', '.join(stop.senders_ended)}.")
     return event.checkpoint
 
 

@@ -15,6 +15,7 @@ from herds.postgres.wal import position_now
 from .actions import Action
 from .company import Sight, hosts, look_at_others
 from .lifecycle import look_first, plan_each, refuse_no_cluster, state_sentence
+from .slots import follower_slot_words, slots_for_followers
 from .target import Target
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ def _examine(target: Target) -> PlannedTarget:
     seen = target.cluster.look()
     _refuse_unfit(target, seen)
     company = look_at_others(target)
+    look, *steps = target.plan.get("steps", ())
     return PlannedTarget(
         now=target.plan.get("now", ""),
         will=target.plan.get("will", ""),
-        steps=tuple(target.plan.get("steps", ())),
+        steps=(look, *follower_slot_words(target), *steps),
         checks=(_writers(target, company), *_received(target, seen, company)),
         facts={"writers": _writing(company)},
     )
@@ -148,7 +150,9 @@ def _run(target: Target) -> str:
     _refuse_new_writer(target)
     timeline, _ = position_now(target.cluster)
     target.steps.must_finish()
-    return _settle(target, _promote(target), f"Promoted from timeline {timeline}.")
+    with slots_for_followers(target):
+        seen = _promote(target)
+    return _settle(target, seen, f"Promoted from timeline {timeline}.")
 
 
 def _refuse_new_writer(target: Target) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from herds.domain.states import StepState
 from herds.models import OperationStep
@@ -86,7 +87,7 @@ def rates(target: Target, source: Member) -> Mapping[Method, Rate]:
     target's host from any other; where there was none, it is assumed.
     """
     limit = float(target.parameters.get("bandwidth", 0))
-    known = target.in_metadata(lambda: _measured(target.host))
+    known = target.keep(partial(_measured, target.host))
     found = {}
     for method, alike in _ALIKE.items():
         candidates = [

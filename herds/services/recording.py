@@ -49,6 +49,12 @@ def record_vhost(herd_id: int, sight: VhostSight) -> None:
     )
 
 
+def note_succession(former_id: int, primary_id: int) -> None:
+    """Note that a primary was succeeded, whatever becomes of either from then on."""
+    Instance.objects.filter(pk=primary_id).update(master=None)
+    Instance.objects.filter(pk=former_id).update(master_id=primary_id)
+
+
 _KEEP = """
     UPDATE ele_instance
        SET is_online = %s, version = %s, xlog_pos = %s, master_id = %s,

@@ -99,6 +99,18 @@ class Scene:
         """Those of which nothing is known."""
         return tuple(view for view in self.views if view.probe is None)
 
+    def between(self, view: View, *ends: Member) -> View | None:
+        """Find the standby that feeds another one, where that is none of the ends.
+
+        Who is fed by a standby that stays needs nothing when the primary is moved: it
+        goes along to the new timeline.
+        """
+        for other in self.without(view.member, *ends):
+            sender = other.sender_to(view) if other.is_standby else None
+            if sender is not None and sender.state == "streaming":
+                return other
+        return None
+
     def of(self, member: Member) -> View:
         """Give the view of a member."""
         return next(
@@ -116,6 +128,15 @@ class Scene:
 def look_at_herd(target: Target) -> Scene:
     """Probe every member, all at once; a host that is lost stops nothing."""
     return Scene(views=tuple(at_once(_view, target.members)))
+
+
+def fed_by_others(scene: Scene, *ends: Member) -> dict[int, Member]:
+    """Give by instance id the standby that feeds another one, as ``Scene.between``."""
+    found = {
+        view.member.instance_id: scene.between(view, *ends)
+        for view in scene.without(*ends)
+    }
+    return {number: feeder.member for number, feeder in found.items() if feeder}
 
 
 def at_once(work: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from herds.domain.clock import watch
 from herds.domain.probe import Probe
-from herds.errors import ElephaasError, NotObserved
+from herds.errors import ElephaasError, NotObserved, PreconditionFailed
 from herds.postgres import slots
 from herds.postgres.replication import slot_name
 
@@ -100,6 +100,38 @@ def slot_on(
         raise
 
 
+def follower_slot_words(target: Target) -> tuple[str, ...]:
+    """Say for a plan that slots of other standbys come about, where they need any."""
+    me = target.member(target.instance_id)
+    needed = needed_slots(_standbys(target), me)
+    return ("Have the slots of the other standbys",) if needed else ()
+
+
+@contextmanager
+def slots_for_followers(target: Target) -> Iterator[None]:
+    """Have the slots of the herd's other standbys on one that is to be promoted.
+
+    They ask for them as soon as the herd's name leads to it. What cannot be made is
+    noted and made by a rebuild. Where it is seen not to be promoted, they go again.
+    """
+    me, standbys = target.member(target.instance_id), _standbys(target)
+    made: tuple[str, ...] = ()
+    for words in follower_slot_words(target):
+        with target.steps.step("slots", words) as step:
+            try:
+                made = make_slots(me, standbys)
+                step.note(f"Made {', '.join(made)}." if made else "They are there.")
+            except ElephaasError as trouble:
+                step.note(f"{trouble.message} Rebuild them once it is promoted.")
+    try:
+        yield
+    except (NotObserved, PreconditionFailed):
+        if made:
+            with suppress(ElephaasError):
+                slots.drop_slots(target.cluster, made)
+        raise
+
+
 def settle_slots(target: Target, upstream: Member, mine: Probe, theirs: Probe) -> None:
     """See a streaming target use its slot, and drop those that nobody uses any more.
 
@@ -146,6 +178,10 @@ def settle_slots(target: Target, upstream: Member, mine: Probe, theirs: Probe) -
 def _own_name(member: Member | Target) -> str:
     ref = member.cluster.ref
     return slot_name(ref.base_name, ref.hostname)
+
+
+def _standbys(target: Target) -> list[Member]:
+    return [each for each in target.members if not each.is_primary]
 
 
 def _same(one: Member | Target, other: Member | Target) -> bool:

@@ -34,8 +34,13 @@ def position_of(view: View) -> Lsn:
     return max(probe.received or Lsn(0), probe.replayed or Lsn(0))
 
 
-def furthest(scene: Scene, old: View) -> View:
+def furthest(scene: Scene, old: View, preferred: str = "") -> View:
     """Find the standby that has most, on the highest timeline that any is on.
+
+    Args:
+        scene: the herd.
+        old: the lost primary.
+        preferred: the host to take where others have no more.
 
     Raises:
         PreconditionFailed: no standby is seen to run.
@@ -48,7 +53,14 @@ def furthest(scene: Scene, old: View) -> View:
             host=old.host,
             hint="Start one, then plan again.",
         )
-    return max(standbys, key=lambda view: (view.known.timeline or 0, position_of(view)))
+    return max(
+        standbys,
+        key=lambda view: (
+            view.known.timeline or 0,
+            position_of(view),
+            view.host == preferred,
+        ),
+    )
 
 
 def last_seen(target: Target, old: View, recorded: LastSeen) -> LastSeen:

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING
 
 from herds.domain.outcome import Outcome
 from herds.domain.plan import Check, Choice, Option, PlannedTarget
-from herds.errors import ElephaasError, Interrupted, PreconditionFailed
+from herds.errors import (
+    ElephaasError,
+    Interrupted,
+    PreconditionFailed,
+    RolledBack,
+)
 
 from . import pointing, vhost
 from .actions import Action
 from .aftermath import PREPARED, REJOIN, Aftermath, settle
+from .byhand import switchover_by_hand
 from .candidates import best_standbys
-from .handover import Handover, go_on, hand_over
+from .handover import Handover, go_on, hand_over, slots_unless_undone
 from .lifecycle import plan_each
 from .pair import look_at_pair
 from .preflight import preflight, refusal, stops, warnings, with_lost_followers
-from .scene import Scene, View, look_at_herd, named
-from .target import Target
-from .undo import UNDO_ONLY, roll_back
+from .scene import Scene, View, fed_by_others, look_at_herd, named
+from .target import Member, Target
+from .undo import UNDO_ONLY, may_be_promoted, roll_back
 
 if TYPE_CHECKING:
     from herds.models import Instance
@@ -69,6 +75,7 @@ def _examine(target: Target) -> PlannedTarget:
             hint="Refresh the herd, and choose another standby.",
         )
     others = scene.without(old.member, new.member)
+    points_at = vhost.pointing(target)
     return PlannedTarget(
         now=f"{old.host} is the primary, {new.host} its standby",
         will=_words(target, old, new, others),
@@ -77,6 +84,7 @@ def _examine(target: Target) -> PlannedTarget:
         checks=checks,
         choices=(_candidates(judged, new), _old_primary(old)),
         refusal=refusal(checks),
+        runbook=switchover_by_hand(target, old, new, others, points_at=points_at),
         afterwards=(
             f"{new.host} takes the writes of {target.cluster.ref.herd_name}; nothing "
             "that was acknowledged is lost."
@@ -85,7 +93,7 @@ def _examine(target: Target) -> PlannedTarget:
             "old": old.member.instance_id,
             "system": old.known.system_identifier,
             "timeline": old.known.timeline,
-            "vhost": vhost.pointing(target),
+            "vhost": points_at,
             "warnings": {
                 host: [check.name for check in warnings(each)]
                 for host, each in judged.items()
@@ -194,37 +202,64 @@ def _run(target: Target) -> Outcome:
         step.note(f"{old.host} is {old.words()}; {new.host} is {new.words()}.")
         resumed = target.steps.began("stop")
         if not resumed:
+            _refuse_unasked(target, old)
             _refuse_drift(target, scene, old, new)
         move = pointing.prepare(target, old.member, new.member, must=not resumed)
     with move:
-        sender = old.sender_to(new)
-        handover = Handover(
-            target=target,
-            old=old.member,
-            new=new.member,
-            address=sender.address if sender else "",
-            on_promoted=move.move,
-        )
-        course = _Course(scene=scene, old=old, new=new, handover=handover, move=move)
+        course = _Course(scene=scene, old=old, new=new, target=target, move=move)
         if resumed:
             return _resume(course)
-        return _forward(course, hand_over(handover))
+        return _forward(course, hand_over(course.handover))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Course:
-    """A switchover while it goes on."""
+    """A switchover while it goes on, told in the story of ``target``."""
 
+    target: Target
     scene: Scene
     old: View
     new: View
-    handover: Handover
     move: pointing.Pointing
 
     @property
-    def target(self) -> Target:
-        """Whose story it is told in."""
-        return self.handover.target
+    def others(self) -> list[Member]:
+        """The members that neither take over nor are taken over from."""
+        ends = (self.old.member, self.new.member)
+        return [view.member for view in self.scene.without(*ends)]
+
+    @property
+    def below(self) -> dict[int, Member]:
+        """By instance id, the standby that feeds another one and stays."""
+        return fed_by_others(self.scene, self.old.member, self.new.member)
+
+    @property
+    def handover(self) -> Handover:
+        """The outage of it."""
+        follows = self.target.chosen("old_primary") == REJOIN
+        direct = [each for each in self.others if each.instance_id not in self.below]
+        return Handover(
+            target=self.target,
+            old=self.old.member,
+            new=self.new.member,
+            followers=[*direct, *([self.old.member] if follows else [])],
+            on_promoted=self.move.move,
+        )
+
+
+def _refuse_unasked(target: Target, old: View) -> None:
+    """Begin nothing that nobody asked for: the engine resumes only to go back.
+
+    Raises:
+        RolledBack: nothing had been stopped.
+    """
+    if target.parameters.get(UNDO_ONLY):
+        raise RolledBack(
+            f"The worker was lost before it had stopped anything: {old.host} is "
+            f"{old.words()}. Nothing was promoted and nothing is lost.",
+            host=old.host,
+            hint="Plan it again.",
+        )
 
 
 def _resume(course: _Course) -> Outcome:
@@ -232,16 +267,55 @@ def _resume(course: _Course) -> Outcome:
 
     Raises:
         RolledBack: the old primary takes writes, and nothing was promoted.
-        Interrupted: what is true of an end is not known.
-        PreconditionFailed: both take writes.
+        Interrupted: what is true of an end is not known, or it was promoted and does
+            not run.
+        PreconditionFailed: both take writes, or a third one does.
     """
     target, old, new = course.target, course.old, course.new
-    if len(course.scene.writers) > 1:
-        _primary(target, course.scene)
+    _refuse_others(course)
     if new.takes_writes:
         target.steps.must_finish()
         course.move.move()
         return _forward(course)
+    _refuse_unclear(course)
+    control = old.known.control
+    is_stopped = old.was_shut_down and control is not None and new.is_standby
+    if target.parameters.get(UNDO_ONLY) or not (is_stopped or old.takes_writes):
+        with slots_unless_undone(course.handover):
+            roll_back(course.handover.undo, _lost(course))
+    if old.takes_writes or control is None:
+        _refuse_drift(target, course.scene, old, new)
+        return _forward(course, hand_over(course.handover))
+    go_on(course.handover, control.checkpoint)
+    return _forward(course)
+
+
+def _refuse_others(course: _Course) -> None:
+    """Leave everything as it is where the herd has another primary by now.
+
+    Raises:
+        PreconditionFailed: a third one takes writes, or both ends do.
+    """
+    writers = course.scene.writers
+    if len(writers) > 1:
+        _primary(course.target, course.scene)
+    if writers and writers[0].host not in {course.old.host, course.new.host}:
+        raise PreconditionFailed(
+            f"{writers[0].host} takes the herd's writes by now, so somebody has moved "
+            f"it otherwise; nothing was done. {course.old.host} is "
+            f"{course.old.words()}.",
+            host=writers[0].host,
+            hint=f"Refresh the herd, and rebuild {course.old.host}.",
+        )
+
+
+def _refuse_unclear(course: _Course) -> None:
+    """Do nothing unless it is certain that the new primary was not promoted.
+
+    Raises:
+        Interrupted: it is not, or an end cannot be seen.
+    """
+    old, new = course.old, course.new
     if unknown := [view for view in (old, new) if view.probe is None]:
         raise Interrupted(
             f"{named(unknown)} is {unknown[0].words()}, so neither going on nor going "
@@ -249,15 +323,16 @@ def _resume(course: _Course) -> Outcome:
             host=unknown[0].host,
             hint="Mend that, then resume. If the host is lost for good, fail over.",
         )
-    control = old.known.control
-    is_stopped = old.was_shut_down and control is not None and new.is_standby
-    if target.parameters.get(UNDO_ONLY) or not (is_stopped or old.takes_writes):
-        roll_back(course.handover.undo, _lost(course))
-    if old.takes_writes or control is None:
-        _refuse_drift(target, course.scene, old, new)
-        return _forward(course, hand_over(course.handover))
-    go_on(course.handover, control.checkpoint)
-    return _forward(course)
+    if may_be_promoted(new, course.target.plan["facts"]["timeline"]):
+        raise Interrupted(
+            f"{new.host} is {new.words()}: it may have been promoted and have taken "
+            f"writes, so {old.host} is not started. Nothing was done.",
+            host=new.host,
+            hint=(
+                f"Start {new.host}, then resume: what is true is looked at first. If "
+                "it is lost for good, fail over to another standby."
+            ),
+        )
 
 
 def _lost(course: _Course) -> ElephaasError:
@@ -318,17 +393,14 @@ def _outdated(what: str) -> PreconditionFailed:
 
 def _forward(course: _Course, seconds: float | None = None) -> Outcome:
     """Do all that comes after the promotion, and say what is true."""
-    target = course.target
     outcome = settle(
         Aftermath(
-            target=target,
+            target=course.target,
             new=course.new.member,
             old=course.old.member,
-            others=[
-                view.member
-                for view in course.scene.without(course.old.member, course.new.member)
-            ],
-            old_primary=target.chosen("old_primary") or PREPARED,
+            others=course.others,
+            below=course.below,
+            old_primary=course.target.chosen("old_primary") or PREPARED,
             move=course.move,
         )
     )
@@ -355,4 +427,5 @@ SWITCHOVER = Action(
     menus=("disasterrecovery", "herd"),
     narrow=best_standbys,
     goes_back=True,
+    labels={"disasterrecovery": "Switch over to listed replica"},
 )

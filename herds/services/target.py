@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from herds.domain.clock import Clock, watch
 from herds.domain.cluster import Observation
@@ -28,6 +28,15 @@ from .steps import Step, Steps
 
 if TYPE_CHECKING:
     from .recording import VhostSight
+
+T = TypeVar("T")
+
+
+class Keep(Protocol):
+    """Does work in the metadata, in its turn and again after a lost connection."""
+
+    def __call__(self, work: Callable[[], T], /) -> T:
+        """Give what the work gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +79,8 @@ class Target:
         clock: where time comes from.
         record: keeps an observation in the inventory.
         record_member: keeps one of another member, by its number.
-        in_metadata: does other work in the metadata, in its turn, and gives its result;
-            a verb's own thread has no connection that is looked after.
+        keep: does other work in the metadata, in its turn, and gives its result: a
+            thread that goes on for long has no connection of its own that lasts.
         nameserver: asks and moves virtual hosts; None where DNS is not managed.
         record_vhost: keeps where the herd's virtual host was seen to point.
         patience: seconds to wait for a state after a command came back.
@@ -88,7 +97,7 @@ class Target:
     cancelled: threading.Event = field(default_factory=threading.Event)
     patience: float = 60.0
     record_member: Callable[[int, Observation], None] = lambda number, seen: None
-    in_metadata: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    keep: Keep = lambda work: work()
     nameserver: Nameserver | None = None
     record_vhost: Callable[[VhostSight], None] = lambda sight: None
 

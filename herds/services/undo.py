@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from herds.domain.clock import watch
 from herds.domain.cluster import Activity, Observation
+from herds.domain.probe import Probe
 from herds.errors import (
     ElephaasError,
     Interrupted,
@@ -19,13 +21,14 @@ from herds.errors import (
 from herds.postgres import promotion
 
 from .lifecycle import state_sentence
-from .scene import at_once
+from .scene import View, at_once
 from .steps import Step
 from .target import Member, Target
 
 UNDO_ONLY = "undo_only"
 """The parameter of an operation that the engine resumes by itself: only to go back."""
 
+_ENDING = 5.0  # seconds that a standby gets to end fast, before it ends at once
 _REATTACH = 20.0  # seconds; standbys are woken, and by themselves try every 5 s
 
 
@@ -43,8 +46,15 @@ class Undo:
         return self.target.at(self.old)
 
 
-def roll_back(undo: Undo, why: ElephaasError) -> NoReturn:
+def roll_back(
+    undo: Undo, why: ElephaasError, *, then: Callable[[], None] = lambda: None
+) -> NoReturn:
     """Start the old primary again and see its followers attached.
+
+    Args:
+        undo: what is taken back.
+        why: what went wrong.
+        then: done once the old primary was started, or could not be.
 
     Raises:
         RolledBack: it takes writes again; with why, and who follows it.
@@ -59,7 +69,9 @@ def roll_back(undo: Undo, why: ElephaasError) -> NoReturn:
             step.saw(_bring_back(undo, step))
             seconds = target.clock.monotonic() - began
     except ElephaasError as trouble:
+        then()
         raise _half_way(undo, why, trouble) from trouble
+    then()
     attached = _reattach(undo)
     reason = "It was cancelled." if isinstance(why, OperationCancelled) else why.message
     raise RolledBack(
@@ -75,46 +87,88 @@ def abandon(undo: Undo, why: ElephaasError) -> NoReturn:
     """Take back a promotion that does not come about, where that is safe.
 
     A server that was told to promote may still do it at any moment. Only one that was
-    stopped as a standby, on its old timeline, never will.
+    stopped as a standby never will.
 
     Raises:
         RolledBack: the old primary takes writes again.
         Interrupted: the standby may have been promoted.
     """
-    target, there = undo.target, undo.target.at(undo.new)
+    target = undo.target
     words = f"Stop {undo.new.host}, which does not promote"
     try:
         with target.steps.step("abandon", words, urgent=True) as step:
-            there.act(step, "stop")
-            came, seen = there.await_state(lambda now: not now.is_running)
-            step.saw(seen)
-            probe = there.cluster.probe(sizes=False)
-            state = probe.control.state if probe.control else "not known"
-            if not came or state != "shut down in recovery":
-                raise NotObserved(
-                    f"{undo.new.host} to stop as a standby",
-                    observed=f"{seen.activity.value}, pg_control says {state!r}",
-                    seconds=target.patience,
-                    host=undo.new.host,
-                )
+            step.note(end_standby(undo.target.at(undo.new), step))
     except ElephaasError as trouble:
         raise Interrupted(
             f"{why.message} Whether it may still be promoted is not clear "
             f"({trouble.message.rstrip('.')}), so {undo.old.host} was not started.",
             hint="Resume once it is: what is true is looked at first.",
         ) from trouble
-    try:
-        roll_back(undo, why)
-    finally:
-        _start_standby(undo)
+    roll_back(undo, why, then=lambda: start_standby(target.at(undo.new)))
 
 
-def _start_standby(undo: Undo) -> None:
+def end_standby(there: Target, step: Step) -> str:
+    """Stop a standby that was told to promote; say what it was stopped as.
+
+    Raises:
+        NotObserved: it does not end, or not as a standby.
+        ElephaasError: nothing is known of its host.
+    """
+    for end, seconds in (
+        (promotion.end_fast, _ENDING),
+        (promotion.quit_at_once, there.patience),
+    ):
+        with suppress(PreconditionFailed):
+            end(there.cluster)
+        came, seen = replace(there, patience=seconds).await_state(
+            lambda now: not now.is_running
+        )
+        step.saw(seen)
+        if came:
+            break
+    probe = there.cluster.probe(sizes=False)
+    state = probe.control.state if probe.control else "not known"
+    if not is_standby_at_rest(probe):
+        raise NotObserved(
+            f"{there.host} to stop as a standby",
+            observed=f"{seen.activity.value}, pg_control says {state!r}",
+            seconds=round(_ENDING + there.patience, 1),
+            host=there.host,
+        )
+    return f"pg_control says {state!r}."
+
+
+def is_standby_at_rest(probe: Probe) -> bool:
+    """Tell whether a stopped cluster was a standby to its end, and starts as one.
+
+    ``standby.signal`` goes before anything of a new timeline is written, and a request
+    to promote does not outlive its server.
+    """
+    return (
+        not probe.seen.is_running
+        and probe.control is not None
+        and probe.control.state in {"shut down in recovery", "in archive recovery"}
+        and "standby.signal" in probe.files
+    )
+
+
+def may_be_promoted(view: View, timeline: int) -> bool:
+    """Tell whether a standby may have become a primary, running or not.
+
+    Args:
+        view: what was seen of it.
+        timeline: the one that it was on as a standby.
+    """
+    if view.probe is None or (view.probe.timeline or 0) > timeline:
+        return True
+    return not (view.is_standby or is_standby_at_rest(view.probe))
+
+
+def start_standby(there: Target) -> None:
     """Start the standby again that was kept from promoting; no harm if it fails."""
-    there = undo.target.at(undo.new)
     try:
-        with undo.target.steps.step(
-            "standby", f"Start {undo.new.host} again", urgent=True
+        with there.steps.step(
+            "standby", f"Start {there.host} again", urgent=True
         ) as step:
             there.act(step, "start")
             step.saw(there.look())
@@ -140,7 +194,8 @@ def _bring_back(undo: Undo, step: Step) -> Observation:
         there.act(step, "stop")
     came, seen = there.await_state(lambda now: not now.is_running)
     if not came:
-        promotion.quit_at_once(there.cluster)
+        with suppress(PreconditionFailed):
+            promotion.quit_at_once(there.cluster)
         came, seen = there.await_state(lambda now: not now.is_running)
     if not came:
         raise _not_seen(undo, seen, "to end")
@@ -208,19 +263,38 @@ def _wake(standby: Member) -> None:
 
 
 def _missing(undo: Undo, standbys: Collection[Member]) -> set[str]:
-    """Wait for the standbys, and give the hosts of those that did not come."""
+    """Wait for the standbys, and give the hosts of those that did not come.
+
+    One may follow another standby; nobody waits for one that does not run.
+    """
     target = undo.target
 
-    def left() -> set[str]:
-        seen = undo.there.look()
+    def left() -> tuple[set[str], set[str]]:
+        seen = dict(zip(target.members, at_once(_look, target.members), strict=True))
         streaming = {
-            each.application_name
-            for each in seen.followers
-            if each.state == "streaming"
+            follower.application_name
+            for look in seen.values()
+            for follower in (look.followers if look else ())
+            if follower.state == "streaming"
         }
-        return {member.host for member in standbys if member.name not in streaming}
+        missing = [each for each in standbys if each.name not in streaming]
+        running = {
+            each.host for each in missing if (look := seen[each]) and look.is_running
+        }
+        return running, {each.host for each in missing}
 
-    _, missing = watch(
-        left, lambda now: not now, clock=target.clock, timeout=_REATTACH, interval=0.2
+    _, (_, missing) = watch(
+        left,
+        lambda now: not now[0],
+        clock=target.clock,
+        timeout=_REATTACH,
+        interval=0.2,
     )
     return missing
+
+
+def _look(member: Member) -> Observation | None:
+    try:
+        return member.cluster.look()
+    except ElephaasError:
+        return None

@@ -44,6 +44,8 @@ def test_the_list_offers_what_can_be_done_with_a_pair_by_its_own_name(
 
     assert ">Cross over to listed replica</option>" in page
     assert ">Rebuild listed replica</option>" in page
+    assert ">Switch over to listed replica</option>" in page
+    assert ">Fail over to listed replica (primary lost)</option>" in page
     assert "Restart selected instances" not in page
     assert "delete_selected" not in page
 

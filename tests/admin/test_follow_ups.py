@@ -170,6 +170,25 @@ def test_the_steps_show_where_the_point_of_no_return_was_passed(
     assert page.index("Point of no return") < page.index(f"<strong>{STEPS[2]}")
 
 
+def test_the_point_of_no_return_is_that_of_whom_was_chosen(
+    client: Client, target: OperationTarget
+) -> None:
+    target.plan |= {
+        "steps": ["Stop ele01", "Promote ele02", "Have ele03 follow ele02"],
+        "no_return": 1,
+        "choices": [{"name": "candidate", "default": "ele02", "options": []}],
+        "chosen": {"candidate": "ele03"},
+    }
+    target.save()
+    factories.step(target, words="Stop ele01")
+    factories.step(target, words="Promote ele03")
+
+    page = html(client, target_url(target))
+
+    assert page.index("Stop ele01") < page.index("Point of no return")
+    assert page.index("Point of no return") < page.index("<strong>Promote ele03")
+
+
 def test_resuming_says_that_it_looks_first(
     client: Client, target: OperationTarget
 ) -> None:

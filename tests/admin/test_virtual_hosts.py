@@ -127,3 +127,11 @@ def test_a_full_name_is_compared_with_a_registered_host(
 
     assert is_right is leads
     assert (herd in vhosts.astray()) is not leads
+
+
+def test_who_may_not_see_herds_is_not_told_of_them(herd: Herd) -> None:
+    seen(herd, "ele02.lab.test")
+    client = Client()
+    client.force_login(factories.user("anna", "herds.view_instance"))
+
+    assert "trade" not in visit(client, "/admin/").text

@@ -97,7 +97,7 @@ def _ended() -> int:
     return _end(
         _plan("orders"),
         "succeeded",
-        "The herd was crossed over. Of 1, something is left to do.",
+        "The herd was crossed over. Something is left to do.",
         state="follow-ups",
         outcome="db02 is the primary of orders since 02:31:07 UTC; clients could not "
         "write for 1.4 s. orders.lab.test points at db02. 1 of 2 replicas follows it.",

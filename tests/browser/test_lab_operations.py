@@ -19,12 +19,15 @@ pytestmark = [pytest.mark.lab, pytest.mark.browser]
 INSTANCES = "/admin/herds/instance/"
 LONG = 60_000  # milliseconds for what hosts have to do
 
+UNHURRIED = "{COMMANDS[base]} stop -m fast && sleep 2"
+"""A stop that lasts, so that there is something to be watched and to be cancelled."""
+
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _worker(debian: Product) -> Iterator[None]:
-    with debian.worker():
+    with debian.worker(COMMANDS=debian.commands(stop=UNHURRIED)):
         debian.do("refresh", *debian.herds)
         yield
     debian.make_whole()

@@ -94,11 +94,16 @@ def test_standbys_take_up_their_slots_and_leave_them(trade: Parted) -> None:
     # Now they exchange their roles in peace: the demoted one holds slots of the others.
     trade.product.stop(f"trade@{trade.new}")
     trade.old, trade.new = trade.new, trade.old
-    trade.sql(trade.new, "SELECT pg_promote()")
+    promotion = planned(trade.product, "promote", f"trade@{trade.new}")
+    promotion = ended(confirmed(promotion))
+    assert promotion.state == "succeeded", said(promotion)
     trade.tell()
+    # Its slot is there when the herd's name leads the third to the new primary.
+    assert has(trade, trade.new, f"trade_{third} true")
     trade.sql(trade.new, "SELECT pg_create_physical_replication_slot('barman', true)")
     rebuilt(trade, trade.old, method="follow")
-    assert has(trade, trade.new, f"barman false, trade_{trade.old} true")
+    on_new = sorted(f"trade_{host} true" for host in (trade.old, third))
+    assert has(trade, trade.new, ", ".join(["barman false", *on_new]))
     assert has(trade, trade.old, "")
     # A slot of the third is left on the former upstream, as if it had been away.
     trade.sql(
@@ -107,7 +112,6 @@ def test_standbys_take_up_their_slots_and_leave_them(trade: Parted) -> None:
     )
     started = trade.sql(third, "SELECT pg_postmaster_start_time()")
     rebuilt(trade, third)
-    on_new = sorted(f"trade_{host} true" for host in (trade.old, third))
     assert has(trade, trade.new, ", ".join(["barman false", *on_new]))
     assert has(trade, trade.old, "")
     assert trade.sql(third, "SELECT pg_postmaster_start_time()") == started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from herds.operations.runbook import runbook_of
 from tests.lab.product import said
 from tests.lab.switching import Moving
 
@@ -23,4 +24,27 @@ def test_a_herd_moves_and_loses_nothing(herd: Moving) -> None:
     herd.has_moved(operation, row.hostname)
     assert row.state == "succeeded", said(operation)
     assert herd.follows(old, row.hostname)
+    assert herd.lost(writer) == set()
+
+
+def test_the_runbook_does_by_hand_what_the_plan_says(herd: Moving) -> None:
+    plan = herd.plan()
+    script = runbook_of(plan)
+    new = plan.targets.get().hostname
+    lab = herd.lab
+    environment = [
+        f"SSH=ssh -n -i {lab.ssh_key} -o StrictHostKeyChecking=no -o LogLevel=ERROR",
+        f"DNS_KEY_FILE={lab.dns_key}",
+    ]
+    with herd.write() as writer:
+        done = lab.exec(
+            "control",
+            ["env", "-C", "/tmp", *environment, "sh", "-x", "-s"],
+            stdin=script,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert herd.writers() == [new]
+    assert herd.vhost() == new
     assert herd.lost(writer) == set()

@@ -51,6 +51,66 @@ def test_a_replica_of_a_stopped_primary_is_promoted_and_recorded_as_a_primary(
     }
 
 
+MAKE, DROP = "pg_create_physical_replication_slot", "pg_drop_replication_slot"
+
+
+@pytest.fixture
+def with_slots(fleet: SimulatedFleet, trade: Herd) -> Herd:
+    """The herd, which uses slots; its primary is down."""
+    Herd.objects.update(use_slots=True)
+    fleet[on(trade, "ele01")].running = False
+    fleet[on(trade, "ele02")].answers = {MAKE: "made trade_ele03"}
+    return trade
+
+
+def test_the_other_standbys_have_their_slots_before_it_is_promoted(
+    fleet: SimulatedFleet, with_slots: Herd
+) -> None:
+    operation = planned(on(with_slots, "ele02"))
+    assert operation.targets.get().plan["steps"][1:3] == [
+        "Have the slots of the other standbys",
+        "Promote",
+    ]
+
+    operation = carried_out(operation)
+
+    assert operation.state == "succeeded"
+    assert fleet.log == [
+        ("ele02", MAKE),
+        ("ele02", "promote"),
+        ("ele02", "CHECKPOINT"),
+    ]
+    step = OperationStep.objects.get(target__operation=operation, name="slots")
+    assert step.message == "Made trade_ele03."
+
+
+def test_slots_that_cannot_be_made_hold_no_promotion_up(
+    fleet: SimulatedFleet, with_slots: Herd
+) -> None:
+    def refuse(cluster: SimulatedCluster, name: str) -> None:
+        if name == MAKE:
+            raise CommandFailed(cluster.host, name, 3, "ERROR:  no room")
+
+    fleet[on(with_slots, "ele02")].before = refuse
+
+    operation = carried_out(planned(on(with_slots, "ele02")))
+
+    assert states(operation) == {"ele02": "succeeded"}
+    step = OperationStep.objects.get(target__operation=operation, name="slots")
+    assert "Rebuild them once it is promoted." in step.message
+
+
+def test_slots_go_again_where_it_is_not_promoted(
+    fleet: SimulatedFleet, with_slots: Herd
+) -> None:
+    fleet[on(with_slots, "ele02")].ignores = {"promote"}
+
+    operation = carried_out(planned(on(with_slots, "ele02")))
+
+    assert states(operation) == {"ele02": "failed"}
+    assert fleet.log == [("ele02", MAKE), ("ele02", "promote"), ("ele02", DROP)]
+
+
 def test_a_primary_is_refused_with_the_reason(
     fleet: SimulatedFleet, trade: Herd
 ) -> None:

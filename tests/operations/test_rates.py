@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,10 @@ class Host:
 
     host: str
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, work: Callable[[], Any]) -> Any:
+        """Do other work in the metadata."""
+        return work()
 
 
 def copied(

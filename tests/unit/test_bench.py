@@ -109,6 +109,7 @@ def test_a_report_that_lost_nothing_compares_with_nothing() -> None:
 def test_a_busy_machine_is_told_of() -> None:
     assert not any("busy" in line for line in report(load=0.5).lines())
     assert any("busy" in line for line in report(load=10_000).lines())
+    assert any("busy" in line for line in Report(busiest=10_000).lines())
 
 
 def test_who_could_not_be_measured_is_named() -> None:

@@ -67,8 +67,9 @@ class WorkerFrozen(Fault):
         self._row = None
 
     def _is_given_up(self) -> bool:
-        lost = Worker.objects.filter(pk=self._row and self._row.pk)
-        return lost.filter(stopped_at__isnull=False).exists()
+        return self._row is not None and (
+            Worker.objects.filter(pk=self._row.pk, stopped_at__isnull=False).exists()
+        )
 
     def _signal(self, name: str) -> None:
         if self._row is not None:

@@ -415,7 +415,7 @@ def _compare(target: Target, course: _Course) -> None:
     """See that nobody has more than the new primary, or get it that first."""
     new = course.new
     with target.steps.step("compare", "Compare what they have") as step:
-        scene = look_at_herd(target)
+        scene = look_at_herd(target, without=[course.old.member])
         best = furthest(scene, scene.of(course.old.member))
         have, most = position_of(scene.of(new.member)), position_of(best)
         if best.known.timeline != scene.of(new.member).known.timeline:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from herds.domain.probe import Probe, Sender
-from herds.errors import ElephaasError
+from herds.errors import ElephaasError, HostUnreachable
 
 from .target import Member, Target
 
@@ -33,9 +33,13 @@ class View:
 
     @property
     def known(self) -> Probe:
-        """What was found, where something was."""
+        """What was found.
+
+        Raises:
+            ElephaasError: nothing was, with why.
+        """
         if self.probe is None:
-            raise AssertionError(f"nothing was found on {self.host}")
+            raise self.trouble or HostUnreachable(self.host, "it was not looked at")
         return self.probe
 
     @property
@@ -125,9 +129,22 @@ class Scene:
         )
 
 
-def look_at_herd(target: Target) -> Scene:
-    """Probe every member, all at once; a host that is lost stops nothing."""
-    return Scene(views=tuple(at_once(_view, target.members)))
+def look_at_herd(target: Target, *, without: Collection[Member] = ()) -> Scene:
+    """Probe every member, all at once; a host that is lost stops nothing.
+
+    Args:
+        target: whose herd.
+        without: members that are not asked: one that is known to be lost takes as
+            long as a connection is waited for.
+    """
+    left_out = {member.instance_id for member in without}
+    asked = [each for each in target.members if each.instance_id not in left_out]
+    return Scene(
+        views=(
+            *at_once(_view, asked),
+            *(View(member=member) for member in without),
+        )
+    )
 
 
 def fed_by_others(scene: Scene, *ends: Member) -> dict[int, Member]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from herds.domain.cluster import Observation
 from herds.errors import ElephaasError
+from herds.postgres import promotion
 
-from .target import Target
+from .scene import at_once
+from .target import Member, Target
 
 _FOLLOWS = frozenset({"streaming", "catchup"})
 
@@ -45,6 +48,7 @@ def see_followers_again(target: Target, names: Sequence[str]) -> str:
 
     try:
         with target.steps.step("followers", "See its followers stream again") as step:
+            at_once(_wake, [each for each in target.members if each.name in set(names)])
             came, seen = target.await_state(lambda now: not missing(now))
             step.saw(seen)
     except ElephaasError as error:
@@ -55,3 +59,9 @@ def see_followers_again(target: Target, names: Sequence[str]) -> str:
         f" Not seen to stream from it again: {', '.join(missing(seen))}; look at them, "
         "and rebuild those that do not."
     )
+
+
+def _wake(follower: Member) -> None:
+    """Have a follower try at once; one that cannot be told tries by itself."""
+    with suppress(ElephaasError):
+        promotion.nudge(follower.cluster)

@@ -1,4 +1,4 @@
-"""Switchovers whose worker is killed, is frozen, or is told to stop: and what follows."""
+"""Switchovers whose worker is killed, is frozen, or is told to stop."""
 
 from __future__ import annotations
 

@@ -254,6 +254,33 @@ class Moving:
         except LabError:
             return False
 
+    def follow(self, host: str, upstream: str) -> None:
+        """Have a running standby follow another member, and wait until it streams."""
+        connection = (
+            f"host={upstream} port={self.spec.port} user=replication"
+            f" application_name={self.herd}_{host}"
+        )
+        self.sql(host, f"ALTER SYSTEM SET primary_conninfo = '{connection}'")
+        self.sql(host, "SELECT pg_reload_conf()")
+        listed = (
+            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+            f" AND application_name = '{self.herd}_{host}'"
+        )
+        until(lambda: self.sql(upstream, listed) == "1", 30, f"{host} follows")
+
+    def upstream_of(self, host: str) -> str:
+        """Tell from which member one streams, as the members list their followers."""
+        listed = (
+            "SELECT 1 FROM pg_stat_replication"
+            f" WHERE application_name = '{self.herd}_{host}'"
+        )
+        found = [
+            each
+            for each in self.hosts
+            if each != host and self.runs(each) and self.sql(each, listed) == "1"
+        ]
+        return " ".join(found)
+
     def member(self, host: str) -> Instance:
         """Give a member as the inventory has it now."""
         return self.product.instance(f"{self.herd}@{host}")
@@ -473,4 +500,13 @@ def herd(switching: Product, mover: RunningWorker, herd_name: str) -> Moving:
     """The herd, whole before the test."""
     moving = Moving(switching, herd_name)
     moving.make_whole()
+    return moving
+
+
+@pytest.fixture
+def idle_herd(switching: Product, herd_name: str) -> Moving:
+    """The herd, whole before the test, of which no worker takes care."""
+    moving = Moving(switching, herd_name)
+    with switching.worker(**SETTINGS):
+        moving.make_whole()
     return moving

@@ -98,13 +98,14 @@ class Zones:
     @contextmanager
     def hung(self, host: str) -> Iterator[None]:
         """Let the name server of a host answer nothing until the block is left."""
-        self._signal(host, "STOP")
+        self.signal(host, "STOP")
         try:
             yield
         finally:
-            self._signal(host, "CONT")
+            self.signal(host, "CONT")
 
-    def _signal(self, host: str, name: str) -> None:
+    def signal(self, host: str, name: str) -> None:
+        """Send a signal to the name server of a host."""
         # A host numbers its own processes, and these are all that pgrep sees there.
         self.lab.exec(host, ["sh", "-c", f"kill -{name} $(pgrep -x named)"])
 

@@ -28,11 +28,17 @@ WITH RECURSIVE look (n, position, receives) AS (
 SELECT max(position) FROM look;
 """
 
+# Told to promote while its receiver tries to connect again, the startup process ends
+# that one and sleeps for what is left of wal_retrieve_retry_interval, by default 5 s,
+# although it knows (xlogrecovery.c, WaitForWALToBecomeAvailable). A reload wakes it.
+_WOKEN_AT = "8, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024, 2048"
+
 _PROMOTED = """
-WITH RECURSIVE look (n, promoted) AS (
-    SELECT 0, NOT pg_is_in_recovery()
+WITH RECURSIVE look (n, promoted, woken) AS (
+    SELECT 0, NOT pg_is_in_recovery(), false
      UNION ALL
-    SELECT n + 1, NOT pg_is_in_recovery()
+    SELECT n + 1, NOT pg_is_in_recovery(),
+           CASE WHEN n IN ({woken_at}) THEN pg_reload_conf() END
       FROM look, LATERAL (SELECT pg_sleep({every})) AS rest
      WHERE NOT promoted AND n < {looks})
 SELECT bool_or(promoted) FROM look;
@@ -69,7 +75,7 @@ def await_promoted(standby: Session, *, seconds: float) -> bool:
         OutcomeUnknown: the session was lost, or the server does not answer.
     """
     (answer,) = standby.ask(
-        _PROMOTED.format(every=EVERY, looks=int(seconds / EVERY)),
+        _PROMOTED.format(every=EVERY, looks=int(seconds / EVERY), woken_at=_WOKEN_AT),
         timeout=seconds + _MARGIN,
     )
     return answer == "t"

@@ -268,16 +268,6 @@ class Moving:
         )
         until(lambda: self.sql(upstream, listed) == "1", 30, f"{host} follows")
 
-    def upstream_of(self, host: str) -> str:
-        """Tell from which member one streams, as the members list their followers."""
-        listed = f"SELECT 1 FROM pg_stat_replication WHERE application_name = '{self.herd}_{host}'"
-        found = [
-            each
-            for each in self.hosts
-            if each != host and self.runs(each) and self.sql(each, listed) == "1"
-        ]
-        return " ".join(found)
-
     def member(self, host: str) -> Instance:
         """Give a member as the inventory has it now."""
         return self.product.instance(f"{self.herd}@{host}")

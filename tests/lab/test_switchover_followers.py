@@ -203,7 +203,6 @@ def test_followers_have_their_slots_before_they_need_them(herd: Moving) -> None:
         assert herd.sql(candidate, _SLOTS) == ""
 
         with herd.stopped(candidate) as operation:
-            herd.crash(third)
             herd.comes_to(operation, "undo")
         ended(operation)
         assert operation.targets.get().state == "rolled back", said(operation)

@@ -3,6 +3,8 @@
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 WORKERS ?= 2
+# Tests in the lab wait for hosts more than they work.
+LABS ?= 3
 RUNS ?= 100
 SEED ?=
 
@@ -44,8 +46,8 @@ lint: ready-tests ## Check style, types, layers and migrations
 test-quick: ready-tests ## Run the tests that need neither root nor the lab
 	$(PYTEST) -n $(WORKERS) -m "not lab and not browser"
 
-test-lab: ready-tests ## Run the tests on lab hosts and in a browser, one at a time (root)
-	$(PYTEST) -m "lab or browser"
+test-lab: ready-tests ## Run the tests on lab hosts and in a browser (root)
+	$(PYTEST) -n $(LABS) --dist loadfile -m "lab or browser"
 
 nemesis: ready-tests ## Break things while primaries move; RUNS=100, SEED=1 (root)
 	$(PYTHON) -m tests.nemesis --runs $(RUNS) $(if $(SEED),--seed $(SEED))

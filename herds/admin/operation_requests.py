@@ -96,7 +96,10 @@ class OperationRequests(OperationPages):
                 return self._confirm(request, operation, form)
             except ElephaasError as error:
                 messages.error(request, error.sentence())
-                return HttpResponseRedirect(request.get_full_path())
+                operation.refresh_from_db()
+                if operation.state not in UNANSWERED:
+                    return HttpResponseRedirect(operation_url(operation.pk))
+                # What was typed and chosen stays in the form.
         return self._plan_page(request, operation, plan, form)
 
     def _confirm(

@@ -87,6 +87,7 @@ class Probe:
     bin_directory: str = ""
     installed: tuple[str, ...] = ()
     has_rsync: bool = False
+    has_perl: bool = False
     is_occupied: bool = False  # no cluster, but the directory is not empty
     is_writable: bool = False  # the directory, or the nearest one that exists
     files: frozenset[str] = frozenset()

@@ -84,6 +84,7 @@ def read_probe(fields: Fields, observed_at: datetime) -> Probe:
         bin_directory=one.get("bin", ""),
         installed=tuple(fields.get("installed", ())),
         has_rsync="rsync" in fields,
+        has_perl="perl" in fields,
         is_occupied="occupied" in fields.get("directory", ()),
         is_writable="writable" in fields,
         files=frozenset(fields.get("file", ())),

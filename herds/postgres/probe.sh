@@ -12,6 +12,7 @@ for bin in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
   [ -x "$bin/postgres" ] && printf 'installed=%s\n' "$bin"
 done
 command -v rsync >/dev/null && echo rsync=yes
+command -v perl >/dev/null && echo perl=yes
 
 place=$directory
 while [ ! -d "$place" ]; do place=${place%/*}; place=${place:-/}; done

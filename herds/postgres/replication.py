@@ -165,24 +165,6 @@ def read_conninfo(cluster: Cluster) -> str:
     return read_settings(cluster, "primary_conninfo")["primary_conninfo"]
 
 
-def reconnect(cluster: Cluster) -> bool:
-    """Make a running standby connect to its upstream anew.
-
-    Needed where its settings stay the same and the address behind the name changes:
-    its WAL receiver stays with the old address while that lives, and may wait for
-    minutes where it does not answer.
-
-    Returns:
-        Whether a WAL receiver was there to be ended.
-
-    Raises:
-        PreconditionFailed: it does not run.
-        ElephaasError: nothing is known of the host.
-    """
-    argv = ["sh", "-c", script("reconnect.sh"), "elephaas", cluster.ref.data_directory]
-    return "ended" in cluster.run_script(argv, "end the WAL receiver").stdout
-
-
 def identify(cluster: Cluster, connection: str, *, bin_directory: str = "") -> Identity:
     """Ask who answers a replication connection that is made from the cluster's host.
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from herds.domain.cluster import Observation
 from herds.errors import ElephaasError
+from herds.postgres import promotion
 
-from .target import Target
+from .scene import at_once
+from .target import Member, Target
 
-_STREAMS = frozenset({"streaming", "catchup"})
+_FOLLOWS = frozenset({"streaming", "catchup"})
+
+# One that asks in vain for WAL that is gone is seen to catch up between its attempts.
+_IS_BACK = frozenset({"streaming"})
 
 
-def follower_names(seen: Observation) -> tuple[str, ...]:
+def follower_names(
+    seen: Observation, states: Collection[str] = _FOLLOWS
+) -> tuple[str, ...]:
     """Name those who stream from a member, as it knows them itself."""
-    return tuple(
-        sorted(
-            {
-                each.application_name or each.address
-                for each in seen.followers
-                if each.state in _STREAMS
-            }
-        )
-    )
+    named = {
+        each.application_name or each.address
+        for each in seen.followers
+        if each.state in states
+    }
+    return tuple(sorted(named))
 
 
 def see_followers_again(target: Target, names: Sequence[str]) -> str:
@@ -38,11 +43,12 @@ def see_followers_again(target: Target, names: Sequence[str]) -> str:
         return ""
 
     def missing(now: Observation) -> list[str]:
-        back = follower_names(now)
+        back = follower_names(now, _IS_BACK)
         return [name for name in names if name not in back]
 
     try:
         with target.steps.step("followers", "See its followers stream again") as step:
+            at_once(_wake, [each for each in target.members if each.name in set(names)])
             came, seen = target.await_state(lambda now: not missing(now))
             step.saw(seen)
     except ElephaasError as error:
@@ -50,6 +56,12 @@ def see_followers_again(target: Target, names: Sequence[str]) -> str:
     if came:
         return f" Its followers stream from it again ({', '.join(names)})."
     return (
-        " Followers that do not stream from it any more: "
-        f"{', '.join(missing(seen))}; rebuild them too."
+        f" Not seen to stream from it again: {', '.join(missing(seen))}; look at them, "
+        "and rebuild those that do not."
     )
+
+
+def _wake(follower: Member) -> None:
+    """Have a follower try at once; one that cannot be told tries by itself."""
+    with suppress(ElephaasError):
+        promotion.nudge(follower.cluster)

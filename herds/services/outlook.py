@@ -337,7 +337,7 @@ def _checks(target: Target, source: Member, outlook: Outlook) -> Sequence[Check]
                 name="Followers",
                 how="pg_stat_replication",
                 observed=f"streaming from {target.host}: {names}",
-                threshold="they wait until it is back",
+                threshold="they wait; after a copy it may lack the WAL they need",
                 verdict=Verdict.WARN,
                 observed_at=at,
             )

@@ -360,6 +360,13 @@ def _rights(pair: Pair) -> Iterator[Check]:
         "the remote user may stop, start and promote",
         _stop_if(bool(locked)),
     )
+    yield pair.row(
+        "Watcher",
+        f"perl on {pair.old.host}: it watches the shutdown every 2 ms",
+        "there" if pair.old_probe.has_perl else "not there",
+        "there",
+        _stop_if(not pair.old_probe.has_perl),
+    )
     managers = [
         words
         for library, words in MANAGERS.items()

@@ -378,9 +378,9 @@ def test_an_impossible_choice_is_refused_with_the_reason(
 ) -> None:
     target = choosable.targets.get()
 
-    response = client.post(
-        confirm_url(choosable), {f"{target.pk}.method": "odd"}, follow=True
-    )
+    answer = {f"{target.pk}.method": "odd", "reason": "new disks"}
+    page = client.post(confirm_url(choosable), answer, follow=True).content.decode()
 
-    assert "Method of ele02 cannot be" in response.content.decode()
+    assert "Method of ele02 cannot be" in page
+    assert "new disks" in page
     assert state_of(choosable) == OperationState.PLANNED

@@ -91,7 +91,7 @@ class SimulatedCluster:
             facts={"loaded_ago": (now - self._loaded).total_seconds()},
         )
 
-    def probe(self) -> Probe:
+    def probe(self, *, sizes: bool = True) -> Probe:
         return Probe(seen=self.look(), **self.probed)
 
     def command(self, name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,17 @@ class RunningWorker:
         """End it as a power cut would: it gets no chance to say anything."""
         self._signal("KILL")
         self._process.wait(timeout=10)
+
+    def freeze(self) -> None:
+        """Have it stand still where it is (SIGSTOP)."""
+        self._signal("STOP")
+
+    def wake(self) -> None:
+        """Have it go on; one that has ended already is fine."""
+        with contextlib.suppress(LabError):
+            self._signal("CONT")
+        # Who entered the host with it has stopped too, and is to see its end.
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Ask it to end, and wait until it has; one that has ended already is fine."""

@@ -199,6 +199,7 @@ def test_a_probe_tells_everything_of_a_running_pair(
         assert probe.wal_bytes is not None
         assert probe.data_bytes > probe.wal_bytes > 0
         assert probe.has_rsync
+        assert probe.has_perl
         assert probe.is_writable
     assert up.control is not None
     assert down.control is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.product import Product, RunningWorker, ended, target
-from tests.lab.rebuilds import COPYING, MB, SETTINGS, SLOW, Parted, confirmed
+from tests.lab.rebuilds import COPYING, FRESH, MB, SETTINGS, SLOW, Parted, confirmed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,7 +21,7 @@ def worker(plain_herds: Product) -> Iterator[RunningWorker]:
 
 @pytest.mark.parametrize("method", ["rewind", "rsync", "basebackup"])
 def test_the_targets_disk_is_full_in_the_middle(small: Parted, method: str) -> None:
-    small.part()
+    small.part(fresh=2 * FRESH)
     with small.slowed(method) as bandwidth:
         operation = small.ask(method=method, bandwidth=bandwidth)
         small.in_the_middle(operation, COPYING[method])
@@ -168,7 +169,8 @@ def test_a_supervisor_that_starts_the_target_at_once_is_told(quote: Parted) -> N
         operation = quote.rebuild(method="rewind")
 
         outcome = quote.failed(operation)
-        assert "runs again: something there starts it" in outcome
+        # It is found to run again, or found running where it should be at rest.
+        assert re.search("something (there )?starts it", outcome), outcome
         assert f"The data of {quote.old} is as it was, and it runs." in outcome
         quote.source_is_clean()
         quote.still_has_its_own()

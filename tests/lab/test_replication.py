@@ -8,7 +8,7 @@ import pytest
 
 from herds.domain.divergence import Remedy
 from herds.errors import NotObserved, PreconditionFailed
-from herds.postgres import replication, slots, wal
+from herds.postgres import promotion, replication, slots, wal
 from herds.postgres.cluster import Cluster
 from herds.postgres.streaming import await_streaming
 from lab import HerdSpec, Layout
@@ -159,7 +159,7 @@ def test_a_new_connection_is_made_when_asked_for(
     assert streams(standby, primary)
     before = standby.psql(question)
 
-    assert replication.reconnect(standby)
+    promotion.nudge(standby)
 
     eventually(
         lambda: standby.psql(question) not in {"", before}, "another WAL receiver"

@@ -130,9 +130,9 @@ class Arena:
         worker.kill()
         return worker.row
 
-    def give_up_worker(self, herd: str) -> Worker:
-        """Have a herd's worker run on, as one that another will replace."""
-        return self._workers.pop(herd).row
+    def give_up_worker(self, herd: str) -> RunningWorker:
+        """Give a herd's worker, which another one is to replace."""
+        return self._workers.pop(herd)
 
     def close(self) -> None:
         """End the workers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import sys
 import time
 import traceback
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     if os.geteuid() != 0:
         print("The lab needs root. Run: sudo make nemesis", file=sys.stderr)
         return 2
+    # Who ends it by a signal finds no lab left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     scenarios = _scenarios(options)
     with arena() as made:
         broken = play_all(made, scenarios, options.evidence, keep_all=options.keep_all)

@@ -266,6 +266,7 @@ class Run:
         if self._is_failover:
             self.loss.mend()
         self.scene.lab.heal()
+        self.scene.await_hosts()
         self._fence = {}  # Its host can be reached: the product does it by itself.
         self.scene.reachable = set(self.scene.members) - self.scene.touched
 

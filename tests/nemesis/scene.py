@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -158,6 +159,17 @@ class Scene:
         )
         argv = ["nsupdate", "-t", "3", "-k", str(self.lab.dns_key)]
         self.lab.exec("control", argv, stdin=commands)
+
+    def await_hosts(self, seconds: float = 10.0) -> None:
+        """Wait until the service's host can open a connection to every member's."""
+        deadline = time.monotonic() + seconds
+        with self.lab.inside("control"):
+            for host in self.members:
+                address = (self.lab.hosts[host].address, 22)
+                while time.monotonic() < deadline:
+                    with contextlib.suppress(OSError):
+                        socket.create_connection(address, timeout=0.5).close()
+                        break
 
     def ask_besides(self, action: str) -> None:
         """Have somebody else ask for an action on the third member, now."""

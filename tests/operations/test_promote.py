@@ -249,3 +249,26 @@ def test_a_checkpoint_that_does_not_come_leaves_it_promoted_and_says_so(
     assert "first checkpoint is still to come" in outcome
     assert "disk full" in outcome
     assert on(trade, "ele02").is_primary
+
+
+def test_a_stopped_primary_is_not_started_beside_the_one_that_took_over(
+    fleet: SimulatedFleet, trade: Herd
+) -> None:
+    old, new = on(trade, "ele01"), on(trade, "ele02")
+    fleet[old].running, fleet[new].in_recovery = False, False
+
+    refused = ended(requests.confirm(_start(old).pk, ANNA, acknowledged=True))
+
+    assert (
+        "ele02 takes the herd's writes now: started, both would"
+        in (outcomes(refused)["ele01"])
+    )
+    assert not fleet[old].running
+    # As a standby it may start: it can take no writes.
+    fleet[old].probed = {"files": frozenset({"standby.signal"})}
+    started = ended(requests.confirm(_start(old).pk, ANNA, acknowledged=True))
+    assert started.state == "succeeded", outcomes(started)
+
+
+def _start(instance: Instance) -> Operation:
+    return requests.draft("start", [instance.pk], ANNA)

@@ -190,6 +190,7 @@ def test_what_lies_on_the_host_is_read_running_or_not(major: str, what: str) -> 
         f"/etc/postgresql/{major}/debian{major}/postgresql.conf"
     )
     assert probe.has_rsync
+    assert not probe.has_perl
     assert probe.is_writable
     assert not probe.is_occupied
     assert not probe.is_incomplete

@@ -12,6 +12,7 @@ from django.utils import timezone
 from herds.errors import ElephaasError
 from herds.models import Worker
 from herds.operations import reaper, requests
+from tests.lab.product import RunningWorker, until
 from tests.nemesis.faults.fault import Fault
 from tests.nemesis.scene import BERT, Scene
 
@@ -40,33 +41,41 @@ class WorkerFrozen(Fault):
 
     def __init__(self, scene: Scene, dice: random.Random) -> None:
         super().__init__(scene, dice)
-        self._row: Worker | None = None
+        self._worker: RunningWorker | None = None
 
     def strike(self) -> None:
         """Stop it (SIGSTOP)."""
-        self._row = self.scene.arena.give_up_worker(self.scene.herd)
-        self._signal("STOP")
+        self._worker = self.scene.arena.give_up_worker(self.scene.herd)
+        self._worker.freeze()
 
     def mend(self) -> None:
-        """Declare it lost, wake it up, and have another one, in any order."""
-        if self._row is None:
+        """Wait until it is lost, wake it up, and have another one, in any order."""
+        worker, self._worker = self._worker, None
+        if worker is None:
             return
-        declare_lost(self._row)
-        first = self.dice.random() < 0.5
-        if first:
-            self.scene.arena.start_worker(self.scene.herd)
-        self._signal("CONT")
-        if not first:
-            self.scene.arena.start_worker(self.scene.herd)
-        self._row = None
+        try:
+            _await_loss(worker.row)
+        finally:
+            woken_last = self.dice.random() < 0.5
+            if woken_last:
+                self.scene.arena.start_worker(self.scene.herd)
+            worker.wake()
+            if not woken_last:
+                self.scene.arena.start_worker(self.scene.herd)
 
-    def _signal(self, name: str) -> None:
-        if self._row is not None:
-            self.scene.signal("control", name, str(self._row.pid))
+
+def _await_loss(worker: Worker) -> None:
+    """Wait until a worker is given up: until then it may rely on what it wrote last."""
+    given_up = Worker.objects.filter(pk=worker.pk, stopped_at__isnull=False)
+    until(
+        lambda: reaper.reap() or given_up.exists(),
+        reaper.LOST_AFTER.total_seconds() + 10,
+        "the frozen worker is given up",
+    )
 
 
 def declare_lost(worker: Worker) -> None:
-    """Let a worker's silence have lasted until it is noticed."""
+    """Let a dead worker's silence have lasted until it is noticed."""
     Worker.objects.filter(pk=worker.pk).update(
         heartbeat_at=timezone.now() - timedelta(seconds=30)
     )

@@ -557,7 +557,9 @@ def _go_forward(target: Target, course: _Course, move: pointing.Pointing) -> Out
                 FollowUp(
                     action="rebuild",
                     instance_id=old.instance_id,
-                    words=f"{old.host} is fenced; rebuild it to have it follow.",
+                    words=f"{old.host} is fenced; rebuild it to have it follow."
+                    if course.old.probe is not None
+                    else f"{old.host} is fenced once it is seen; rebuild it then.",
                 ),
             ),
         )

@@ -15,7 +15,7 @@ from herds.domain.synchronous import satisfiable
 
 from .pair import Pair
 from .rebuild import size_words
-from .scene import View, named
+from .scene import View, fed_by_others, named
 
 MEGABYTE = 1024 * 1024
 MUCH_LAG = 16 * MEGABYTE
@@ -256,7 +256,13 @@ def _senders(pair: Pair) -> Iterator[Check]:
 
 def _synchronous(pair: Pair) -> Iterator[Check]:
     names = pair.new_ready.sync_names
-    at_first = [view.name for view in pair.others if view.is_standby]
+    # Who is fed by another standby confirms nothing to the primary.
+    below = fed_by_others(pair.scene, pair.old.member, pair.new.member)
+    at_first = [
+        view.name
+        for view in pair.others
+        if view.is_standby and view.member.instance_id not in below
+    ]
     later = [*at_first, pair.old.name]
     if satisfiable(names, at_first):
         verdict, observed = Verdict.OK, names or "no synchronous standbys"

@@ -196,7 +196,7 @@ class Product(Truth):
         """Write local settings and give the environment that leads to them.
 
         ``values`` replace the keys of the settings SSH, OPERATIONS and COMMANDS, or
-        whole settings.
+        whole settings; an empty one replaces all of its keys.
         """
         postgres = self._metadata.postgres
         local: dict[str, Any] = {
@@ -225,7 +225,8 @@ class Product(Truth):
             local["COMMANDS"] = dict(self._commands)
         for name, value in values.items():
             known = local.get(name)
-            local[name] = {**known, **value} if isinstance(known, dict) else value
+            is_part = isinstance(known, dict) and value
+            local[name] = {**known, **value} if is_part else value
         self._settings_written += 1
         path = self.directory / f"settings{self._settings_written}.py"
         path.write_text("".join(f"{name} = {local[name]!r}\n" for name in local))

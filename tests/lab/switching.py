@@ -20,7 +20,7 @@ from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
 from herds.domain.states import ACTIVE_OPERATIONS, OperationState
-from herds.models import Instance, Operation, OperationStep
+from herds.models import Instance, Operation, OperationStep, Server
 from herds.operations import requests
 from lab import HerdSpec, Lab, LabError, Layout
 from lab.state import lab_names
@@ -56,8 +56,11 @@ def _herd(name: str, port: int, packaging: str) -> HerdSpec:
     )
 
 
+SPARE = "ele04"
+"""A host with no member of any herd, until a test gives it one."""
+
 LAYOUT = Layout(
-    hosts=("ele01", "ele02", "ele03"),
+    hosts=("ele01", "ele02", "ele03", SPARE),
     herds=(_herd("trade", 5432, "debian"), _herd("quote", 5433, "plain")),
 )
 """Two herds of three on the same hosts, one as Debian packages it."""
@@ -268,18 +271,35 @@ class Moving:
         )
         until(lambda: self.sql(upstream, listed) == "1", 30, f"{host} follows")
 
-    def upstream_of(self, host: str) -> str:
-        """Tell from which member one streams, as the members list their followers."""
-        listed = (
-            "SELECT 1 FROM pg_stat_replication"
-            f" WHERE application_name = '{self.herd}_{host}'"
+    @contextlib.contextmanager
+    def fourth_below(self, upstream: str) -> Iterator[str]:
+        """Have one member more, which follows another standby; give its host."""
+        control = f"/usr/lib/postgresql/{self.spec.version}/bin/pg_ctl"
+        script = (
+            'mkdir -p "$1" && chmod 700 "$1" && pg_basebackup -D "$1" -h "$2" -p "$3"'
+            ' -U replication -d "application_name=$4" -c fast -R -w'
+            ' && "$5" -D "$1" -l "$1/startup.log" -w start'
         )
-        found = [
-            each
-            for each in self.hosts
-            if each != host and self.runs(each) and self.sql(each, listed) == "1"
-        ]
-        return " ".join(found)
+        argv = ["sh", "-c", script, "sh", self.spec.data_root, upstream]
+        argv += [str(self.spec.port), f"{self.herd}_{SPARE}", control]
+        first = self.member(self.primary)
+        server = Server.objects.create(
+            hostname=SPARE,
+            environment=first.server.environment,
+            host_key=self.lab.host_key(SPARE),
+        )
+        instance = Instance.objects.create(
+            herd=first.herd, server=server, master=self.member(upstream)
+        )
+        try:
+            self.lab.exec(SPARE, argv, user="postgres", timeout=90)
+            yield SPARE
+        finally:
+            instance.delete()
+            server.delete()
+            script = '"$2" -D "$1" -m immediate stop; rm -rf "$1"'
+            argv = ["sh", "-c", script, "sh", self.spec.data_root, control]
+            self.lab.exec(SPARE, argv, user="postgres")
 
     def member(self, host: str) -> Instance:
         """Give a member as the inventory has it now."""

@@ -49,23 +49,40 @@ def test_it_moves_there_and_back_and_an_emergency_copy_can_be_used(
     assert herd.lost(writer) == set()
 
 
-def test_a_cascaded_standby_stays_below_its_own_upstream(herd: Moving) -> None:
-    old, candidate, third = herd.hosts_from_primary()
+def test_a_standby_below_the_candidate_follows_it_on(herd: Moving) -> None:
+    _, candidate, third = herd.hosts_from_primary()
     herd.follow(third, candidate)
-    # Below the candidate it is a follower like any other; below one that stays, it
-    # stays: first it moves to the candidate, then back to the former primary.
     with herd.write() as writer:
-        herd.has_moved(
-            herd.move("switchover", candidate, old_primary="rejoin"), candidate
-        )
-        herd.follow(third, old)
-        # Now `third` follows `old`, and `old` the primary.
-        herd.primary = candidate
-        plan = herd.plan("switchover", old)
-        done = ended(confirmed(plan, old_primary="rejoin"))
-        herd.has_moved(done, old)
+        done = herd.move("switchover", candidate, old_primary="rejoin")
+    herd.has_moved(done, candidate)
     assert done.targets.get().state == "succeeded", said(done)
     assert herd.lost(writer) == set()
+
+
+def test_a_standby_below_one_that_stays_is_left_where_it_is(herd: Moving) -> None:
+    _, candidate, third = herd.hosts_from_primary()
+    with herd.fourth_below(third) as fourth:
+        connection = herd.sql(fourth, "SHOW primary_conninfo")
+        with herd.write() as writer:
+            with herd.stopped(candidate) as operation:
+                herd.comes_to(operation, "undo")
+            ended(operation)
+            # It is seen to be attached again, although not to the primary itself.
+            herd.was_rolled_back(operation, "bytes would be lost")
+            row = operation.targets.get()
+            assert f"{candidate}, {third}, {fourth} follows it" in row.outcome
+            assert "was not seen to" not in row.outcome
+
+            done = herd.move("switchover", candidate, old_primary="rejoin")
+
+        herd.has_moved(done, candidate)
+        row = done.targets.get()
+        assert row.state == "succeeded", said(done)
+        assert f"{fourth} (below {third})" in row.outcome
+        assert herd.follows(fourth, candidate)
+        assert herd.sql(fourth, "SHOW primary_conninfo") == connection
+        assert herd.member(fourth).master == herd.member(third)
+        assert herd.lost(writer) == set()
 
 
 def test_stopped_and_lost_siblings_are_left_for_later(herd: Moving, cut: Lab) -> None:
@@ -203,7 +220,6 @@ def test_followers_have_their_slots_before_they_need_them(herd: Moving) -> None:
         assert herd.sql(candidate, _SLOTS) == ""
 
         with herd.stopped(candidate) as operation:
-            herd.crash(third)
             herd.comes_to(operation, "undo")
         ended(operation)
         assert operation.targets.get().state == "rolled back", said(operation)

@@ -44,7 +44,7 @@ def test_herds_without_a_name_and_places_without_dns_move_too(
     herd.primary = candidate
     herd.point_at(candidate)
 
-    with herd.product.worker(**SETTINGS, DNS=None), herd.write() as writer:
+    with herd.product.worker(**SETTINGS, DNS={}), herd.write() as writer:
         operation = herd.move("switchover", old, old_primary="rejoin")
     row = operation.targets.get()
     assert row.state in {"succeeded", "follow-ups"}, said(operation)

@@ -402,7 +402,12 @@ class Moving:
     def begin(
         self, action: str = "switchover", candidate: str = "", **choices: str
     ) -> Operation:
-        """Plan and say yes."""
+        """Plan and say yes.
+
+        A plan prefers whoever has more than the candidate, which a busy client decides.
+        """
+        if candidate:
+            choices.setdefault("candidate", candidate)
         return confirmed(self.plan(action, candidate), **choices)
 
     def step(self, operation: Operation, name: str) -> OperationStep:

@@ -120,6 +120,7 @@ def standing_checks(
     behind = position_of(best) - position_of(new)
     paused = probe.is_replay_paused
     return (
+        *_taken_over(scene, old, at),
         Check(
             name="Same cluster",
             how="system identifier of every member that can be read",
@@ -159,3 +160,19 @@ def standing_checks(
             observed_at=at,
         ),
     )
+
+
+def _taken_over(scene: Scene, old: View, at: str) -> Sequence[Check]:
+    """Stop where somebody else has promoted a standby already."""
+    return [
+        Check(
+            name="No other primary",
+            how="a look at every member",
+            observed=f"{view.host} takes writes, on timeline {view.known.timeline}",
+            threshold="none: the herd would have two; a refresh makes this one known",
+            verdict=Verdict.STOP,
+            observed_at=at,
+        )
+        for view in scene.without(old.member)
+        if view.takes_writes
+    ]

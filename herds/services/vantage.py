@@ -51,8 +51,10 @@ def _hear(view: View, old: View) -> Vantage:
         )
     except PreconditionFailed as refused:
         # Whatever refuses a login is there to do so.
-        alive = any(sign in refused.output for sign in _SIGNS_OF_LIFE)
-        return Vantage(view=view, hears=alive, words=refused.message.rstrip("."))
+        hears: bool | None = any(sign in refused.output for sign in _SIGNS_OF_LIFE)
+        if _NOT_ASKED in refused.output:
+            hears = None
+        return Vantage(view=view, hears=hears, words=refused.message.rstrip("."))
     except ElephaasError as error:
         return Vantage(view=view, hears=None, words=error.message.rstrip("."))
     return Vantage(
@@ -61,6 +63,9 @@ def _hear(view: View, old: View) -> Vantage:
         words=f"it answers {view.host}, on timeline {told.timeline}",
     )
 
+
+_NOT_ASKED = "could not translate host name"
+"""What libpq says where DNS fails; connections that are open already go on."""
 
 _SIGNS_OF_LIFE = (
     "FATAL:  password",

@@ -113,12 +113,19 @@ def _from_there(target: Target, vantage: Vantage) -> Check:
         f"a replication connection from {vantage.view.host}, pg_stat_wal_receiver",
         vantage.words + streams,
         "no answer there either: a primary that its standbys hear is not lost",
-        Verdict.STOP
-        if vantage.hears
-        else Verdict.WARN
-        if vantage.hears is None
-        else Verdict.OK,
+        _judge(vantage),
     )
+
+
+def _judge(vantage: Vantage) -> Verdict:
+    """Take a primary for lost only where nobody hears it; a doubt is for a person."""
+    if vantage.hears is None:
+        # Nobody could ask: then a receiver that streams has the word. That of a lost
+        # primary says so until wal_receiver_timeout, by default a minute.
+        receiver = vantage.view.known.receiver
+        streams = receiver is not None and receiver.status == "streaming"
+        return Verdict.STOP if streams else Verdict.WARN
+    return Verdict.STOP if vantage.hears else Verdict.OK
 
 
 def _row(

@@ -20,7 +20,7 @@ MAKEFLAGS += --keep-going --no-print-directory
 help: ## Show what can be made
 	@echo "ElepHaaS: make TARGET, where TARGET is one of"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) \
-	    | while IFS='	' read -r name words; do printf '  %-11s %s\n' "$$name" "$$words"; done
+	    | while IFS='	' read -r name words; do printf '  %-12s %s\n' "$$name" "$$words"; done
 
 setup: ready-tests ## Install what is missing: Debian packages (as root) and .venv
 
@@ -33,7 +33,7 @@ demo-up: ready ## Start the demonstration in the background (root)
 demo-down: ready ## End the demonstration and delete what it made (root)
 	@$(PYTHON) -m lab demo-down
 
-test: lint test-quick test-lab ## Run every test: all of the three below (root)
+test: lint test-quick test-lab test-browser ## Run every test: all of the four below (root)
 
 lint: ready-tests ## Check style, types, layers and migrations
 	$(PYTHON) -m ruff check .
@@ -46,8 +46,11 @@ lint: ready-tests ## Check style, types, layers and migrations
 test-quick: ready-tests ## Run the tests that need neither root nor the lab
 	$(PYTEST) -n $(WORKERS) -m "not lab and not browser"
 
-test-lab: ready-tests ## Run the tests on lab hosts and in a browser (root)
-	$(PYTEST) -n $(LABS) --dist loadfile -m "lab or browser"
+test-lab: ready-tests ## Run the tests on lab hosts, some files at a time (root)
+	$(PYTEST) -n $(LABS) --dist loadfile -m "lab and not browser"
+
+test-browser: ready-tests ## Run the tests in a browser, one at a time (root)
+	$(PYTEST) -m browser
 
 nemesis: ready-tests ## Break things while primaries move; RUNS=100, SEED=1 (root)
 	$(PYTHON) -m tests.nemesis --runs $(RUNS) $(if $(SEED),--seed $(SEED))

@@ -85,6 +85,7 @@ class Writer:
         self._lab = lab
         self._every = every
         self._stop = threading.Event()
+        self._turn = threading.Lock()
         self.acknowledged: list[int] = []
         self.gaps: list[float] = []
         self._thread = threading.Thread(target=self._write, daemon=True)
@@ -97,6 +98,12 @@ class Writer:
     def __exit__(self, *exception: object) -> None:
         self._stop.set()
         self._thread.join(30)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Have it commit nothing until the block is left."""
+        with self._turn:
+            yield
 
     @property
     def outage(self) -> float:
@@ -112,12 +119,15 @@ class Writer:
                     psycopg.connect(self._conninfo, autocommit=True) as connection,
                 ):
                     while not self._stop.is_set():
-                        number += 1
-                        connection.execute("INSERT INTO written VALUES (%s)", [number])
-                        now = time.monotonic()
-                        self.gaps.append(now - last)
-                        last = now
-                        self.acknowledged.append(number)
+                        with self._turn:
+                            number += 1
+                            connection.execute(
+                                "INSERT INTO written VALUES (%s)", [number]
+                            )
+                            now = time.monotonic()
+                            self.gaps.append(now - last)
+                            last = now
+                            self.acknowledged.append(number)
                         self._stop.wait(self._every)
                 self._stop.wait(0.002)
 
@@ -132,6 +142,7 @@ class Moving:
         self.spec = product.spec(herd)
         self.hosts = self.spec.members
         self.primary = self.hosts[0]
+        self._client: Writer | None = None
 
     def sql(self, host: str, query: str) -> str:
         """Ask a member something."""
@@ -144,13 +155,35 @@ class Moving:
         return self.lab.exec(host, argv, user=user).stdout
 
     def crash(self, host: str) -> None:
-        """Kill a member's postmaster, and wait until its other processes are gone."""
+        """Kill all processes of a member.
+
+        Replication is asynchronous: what only the crashed one has is lost. So the
+        client waits until a standby has everything that it was told to be committed.
+        """
         script = (
             'pid=$(head -n 1 postmaster.pid); kill -KILL "$pid";'
             ' for each in /proc/[0-9]*; do [ "$each/cwd" -ef . ] &&'
             ' [ "${each#/proc/}" != $$ ] && kill -KILL "${each#/proc/}"; done; :'
         )
-        self.shell(host, script)
+        with contextlib.ExitStack() as held:
+            if self._client is not None and self.takes_writes(host):
+                held.enter_context(self._client.held())
+                self._await_shipped(host)
+            self.shell(host, script)
+
+    def _await_shipped(self, host: str) -> None:
+        """Wait until a standby has received all that a primary has written."""
+        written = self.sql(host, "SELECT pg_current_wal_flush_lsn()")
+        has_it = f"SELECT pg_last_wal_receive_lsn() >= '{written}'"
+
+        def has(standby: str) -> bool:
+            try:
+                return self.sql(standby, has_it) == "t"
+            except LabError:
+                return False
+
+        others = [each for each in self.hosts if each != host]
+        until(lambda: any(map(has, others)), 20, "a standby has everything")
 
     def hosts_from_primary(self) -> tuple[str, ...]:
         """Name the members, the primary first."""
@@ -438,7 +471,8 @@ class Moving:
     def write(self) -> Writer:
         """Give a client that begins with an empty table."""
         self.sql(self.primary, "TRUNCATE written")
-        return Writer(self.lab, self.herd)
+        self._client = Writer(self.lab, self.herd)
+        return self._client
 
 
 def confirmed(operation: Operation, **choices: str) -> Operation:

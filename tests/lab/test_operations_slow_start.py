@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.product import Product, said, target, until
 
 SLOW = "{COMMANDS[base]} start && sleep 12 && echo on >/tmp/started"
 """A start that does something more, long after the server runs."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def whole(debian: Product) -> None:
+    """The herds run and are registered, whatever came before."""
+    debian.make_whole()
 
 
 def test_a_start_is_over_when_the_server_runs(debian: Product) -> None:

@@ -14,8 +14,8 @@ MAKEFLAGS += --keep-going --no-print-directory
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo demo-up demo-down test lint test-quick test-lab nemesis bench \
-        ready ready-tests ready-bench
+.PHONY: help setup demo demo-up demo-down test lint test-quick test-lab test-browser \
+        nemesis bench ready ready-tests ready-bench
 
 help: ## Show what can be made
 	@echo "ElepHaaS: make TARGET, where TARGET is one of"

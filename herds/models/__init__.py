@@ -1,6 +1,7 @@
 """The tables: inventory of the contract, and the record of operations."""
 
 from .disaster_recovery import DisasterRecovery
+from .discovery import Discovery
 from .fences import Fence
 from .inventory import Environment, Herd, Instance, Server
 from .operations import (
@@ -14,6 +15,7 @@ from .operations import (
 
 __all__ = [
     "DisasterRecovery",
+    "Discovery",
     "Environment",
     "Fence",
     "Herd",

@@ -47,6 +47,12 @@ class Environment(Stamped):
         db_default="",
         help_text="What this environment is for, and what to know before acting in it.",
     )
+    is_refreshed = models.BooleanField(
+        "Refreshed By Workers",
+        default=True,
+        db_default=True,
+        help_text="Workers look at its instances. Off where agents report.",
+    )
 
     class Meta:
         db_table = "ele_environment"
@@ -224,6 +230,18 @@ class Server(Stamped):
     host_key_accepted_by = models.CharField(
         max_length=150, blank=True, default="", db_default="", editable=False
     )
+    discovered_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When an agent reported this host first, if that registered it.",
+    )
+    reported_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When an agent on this host reported last.",
+    )
 
     class Meta:
         db_table = "ele_server"
@@ -302,6 +320,40 @@ class Instance(Stamped):
     unreachable_why = models.TextField(
         blank=True, default="", db_default="", editable=False
     )
+    observed_by = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Who saw it last: a worker or an agent.",
+    )
+    system_identifier = models.CharField(
+        max_length=20, blank=True, default="", db_default="", editable=False
+    )
+    timeline = models.BigIntegerField(null=True, blank=True, editable=False)
+    is_streaming = models.BooleanField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Whether a standby receives WAL; null where that was not seen.",
+    )
+    lag_octets = models.BigIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Bytes behind the upstream, by readings that can be compared.",
+    )
+    lag_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    slot_name = models.CharField(
+        max_length=63,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The slot nobody uses that holds most WAL, if one does.",
+    )
+    slot_octets = models.BigIntegerField(null=True, blank=True, editable=False)
 
     class Meta:
         db_table = "ele_instance"

@@ -51,6 +51,7 @@ STORAGES = {{
 COMMANDS = {commands!r}
 SSH = {ssh!r}
 DNS = {dns!r}
+REFRESH = {{"INTERVAL": 0, "NAMES_INTERVAL": 0}}
 """
 
 

@@ -100,6 +100,16 @@ COMMANDS = {
 #     "PATIENCE": 60.0,  # seconds to wait for a state after a command came back
 # }
 
+# How workers keep the inventory fresh by themselves, beside all operations: they look at
+# every instance over the connections that they keep. Switch it off for environments
+# whose hosts have agents. The values shown are the defaults.
+# REFRESH = {
+#     "INTERVAL": 30.0,  # seconds from one look at a host to the next; 0: none
+#     "JITTER": 0.1,  # by which part of the interval it varies
+#     "AT_ONCE": 32,  # hosts that one worker looks at at the same time
+#     "NAMES_INTERVAL": 300.0,  # seconds between looks at a virtual host in DNS; 0: none
+# }
+
 # How virtual hosts follow the primary: a CNAME, moved by signed updates of its zone.
 # Empty, DNS is not managed. Make the key with tsig-keygen and let the zone's server
 # know it; docs/settings.md tells the rest.

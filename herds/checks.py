@@ -11,6 +11,7 @@ E007     the metadata database is not PostgreSQL
 E008     OPERATIONS has an unknown key or a value of the wrong kind
 E009     DNS has an unknown key or a value of the wrong kind, or contradicts itself
 E010     a DNS key file is missing, cannot be read or used, or others can read it
+E011     REFRESH has an unknown key or a value of the wrong kind
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
 W003     DNS has no key: virtual hosts are looked at, but cannot be moved
@@ -116,6 +117,15 @@ def check_operations(**_: Any) -> list[CheckMessage]:
     return [
         Error(problem, hint="Correct the local settings.", id="herds.E008")
         for problem in conf.problems(conf.OperationSettings, "OPERATIONS")
+    ]
+
+
+@register
+def check_refresh(**_: Any) -> list[CheckMessage]:
+    """Refuse refresh settings that mean nothing (E011)."""
+    return [
+        Error(problem, hint="Correct the local settings.", id="herds.E011")
+        for problem in conf.problems(conf.RefreshSettings, "REFRESH")
     ]
 
 

@@ -56,6 +56,24 @@ class OperationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefreshSettings:
+    """The setting ``REFRESH``: how workers keep the inventory fresh by themselves.
+
+    Attributes:
+        interval: seconds from one look at a host to the next; 0 for none.
+        jitter: by which part of the interval it varies from look to look.
+        at_once: hosts that one worker looks at at the same time.
+        names_interval: seconds from one look at a virtual host in DNS to the next; 0
+            for none.
+    """
+
+    interval: float = field(default=30.0, metadata={"zero": True})
+    jitter: float = field(default=0.1, metadata={"zero": True, "most": 0.5})
+    at_once: int = 32
+    names_interval: float = field(default=300.0, metadata={"zero": True})
+
+
+@dataclass(frozen=True, kw_only=True)
 class ZoneSettings:
     """What may differ from zone to zone in the setting ``DNS``.
 
@@ -114,6 +132,16 @@ def operations() -> OperationSettings:
 
 
 @functools.cache
+def refresh() -> RefreshSettings:
+    """Return the setting ``REFRESH``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(RefreshSettings, "REFRESH")
+
+
+@functools.cache
 def dns() -> DnsSettings | None:
     """Return the setting ``DNS``; None where it is empty and names are not managed.
 
@@ -161,7 +189,7 @@ def _wrong(kind: type[Any], name: str, found: object) -> list[str]:
         at = f"{name}[{key!r}]"
         if key == "ZONES":
             wrong += _wrong_zones(at, found[key])
-        elif reason := _refusal(known[each.name], found[key]):
+        elif reason := _refusal(known[each.name], found[key], **each.metadata):
             shown = reason if each.repr else reason.partition(", not ")[0]
             wrong.append(f"{at} {shown}.")
     return wrong
@@ -195,13 +223,28 @@ def _read(kind: type[_T], given: Mapping[str, Any]) -> _T:
     return kind(**values)
 
 
-def _refusal(type_: Any, value: object) -> str:
-    """Tell why a value is none of its type; empty when it is one."""
+def _refusal(
+    type_: Any, value: object, *, zero: bool = False, most: float | None = None
+) -> str:
+    """Tell why a value is none of its type; empty when it is one.
+
+    Args:
+        type_: the type.
+        value: what is given.
+        zero: whether a number may be 0.
+        most: the largest a number may be.
+    """
     if type_ in {int, float}:
         allowed = (int,) if type_ is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, allowed) or value <= 0:
+        if isinstance(value, bool) or not (
+            isinstance(value, allowed)
+            and (value >= 0 if zero else value > 0)
+            and (most is None or value <= most)
+        ):
             words = "a whole number" if type_ is int else "a number"
-            return f"is {words} greater than 0, not {value!r}"
+            bounds = "of 0 or more" if zero else "greater than 0"
+            bounds = bounds if most is None else f"from 0 to {most:g}"
+            return f"is {words} {bounds}, not {value!r}"
     elif type_ == tuple[str, ...]:
         if not isinstance(value, (list, tuple)) or not all(
             isinstance(each, str) and each.strip() for each in value
@@ -238,6 +281,7 @@ def _forget(**_: Any) -> None:
     """Read the settings again after a test has changed one."""
     ssh.cache_clear()
     operations.cache_clear()
+    refresh.cache_clear()
     dns.cache_clear()
 
 

@@ -22,3 +22,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_AUTOREFRESH = True
+# Nothing changes beside what a test does; those of the refresh switch it on.
+REFRESH = {"INTERVAL": 0, "NAMES_INTERVAL": 0}

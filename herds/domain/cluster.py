@@ -39,11 +39,16 @@ class Activity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """A row of ``pg_stat_replication`` on the upstream's side."""
+    """A row of ``pg_stat_replication`` on the upstream's side.
+
+    ``octets_behind`` is what the upstream has and the follower has not flushed, read
+    on the upstream at one moment; None where it tells nothing of that.
+    """
 
     application_name: str
     address: str
     state: str
+    octets_behind: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,15 @@ class Observation:
     """What was seen of a cluster in one look.
 
     ``answers`` tells whether a connection gave the SQL facts; without one,
-    ``trouble`` holds the server's own words and those facts are None.
+    ``trouble`` holds the server's own words and those facts are None. A look that is
+    only about a reload leaves out what comes after ``system_identifier``.
+
+    Attributes:
+        timeline: of the WAL it writes or receives; of its last checkpoint where it
+            does neither.
+        is_streaming: whether a standby receives WAL; None for others.
+        slot_name: of the replication slots nobody uses, the one that holds most WAL.
+        slot_octets: how much that is.
     """
 
     activity: Activity
@@ -68,6 +81,10 @@ class Observation:
     configuration_errors: tuple[str, ...] = ()
     pending_restart: tuple[str, ...] = ()
     system_identifier: str = ""
+    timeline: int | None = None
+    is_streaming: bool | None = None
+    slot_name: str = ""
+    slot_octets: int | None = None
     followers: tuple[Follower, ...] = ()
     addresses: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

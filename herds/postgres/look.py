@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -61,7 +62,7 @@ def look_argv(
     return [
         "sh",
         "-c",
-        script("ask.sh", "look.sh"),
+        script("ask.sh", "see.sh", "look.sh"),
         "elephaas",
         cluster.data_directory,
         str(cluster.port),
@@ -73,9 +74,43 @@ def look_argv(
     ]
 
 
+def host_argv(clusters: Sequence[ClusterRef], mark: str) -> list[str]:
+    """Write the command line of a look at several clusters of one host, in turn.
+
+    Args:
+        clusters: where to look, all on the same host.
+        mark: the line that will begin and end each observation, from ``new_mark``.
+    """
+    places = [(each.data_directory, str(each.port)) for each in clusters]
+    return [
+        "sh",
+        "-c",
+        script("ask.sh", "see.sh", "host.sh"),
+        "elephaas",
+        mark,
+        sql("look.sql"),
+        *(value for place in places for value in place),
+    ]
+
+
 def new_mark() -> str:
     """Make a line that no command prints by chance."""
     return f"== seen {secrets.token_hex(8)} =="
+
+
+def split_host_output(stdout: str, mark: str) -> list[dict[str, str]]:
+    """Part what a look at several clusters printed into the fields of each.
+
+    Returns:
+        The fields of each cluster that was looked at to the end, in the order asked.
+    """
+    found = []
+    while True:
+        _, fields = split_output(stdout, mark)
+        if not fields:
+            return found
+        found.append(fields)
+        stdout = stdout.split(f"\n{mark}\n", 2)[2]
 
 
 def split_output(stdout: str, mark: str) -> tuple[str, dict[str, str]]:
@@ -120,12 +155,14 @@ def read_observation(fields: dict[str, str], observed_at: datetime) -> Observati
             version=fields.get("version", ""),
             control_state=fields.get("control", ""),
             system_identifier=fields.get("system", ""),
+            timeline=int(fields["timeline"]) if "timeline" in fields else None,
         )
     return _read_running(fields, observed_at)
 
 
 def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
     sql = json.loads(fields["sql"]) if "sql" in fields else {}
+    slot = sql.get("slot") or {}
     return Observation(
         activity=_activity(fields.get("phase", ""), answers=bool(sql)),
         observed_at=observed_at,
@@ -142,11 +179,16 @@ def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
         configuration_errors=tuple(sql.get("errors") or ()),
         pending_restart=tuple(sql.get("pending") or ()),
         system_identifier=sql.get("system", ""),
+        timeline=sql.get("timeline"),
+        is_streaming=sql.get("streaming"),
+        slot_name=slot.get("name", ""),
+        slot_octets=slot.get("behind"),
         followers=tuple(
             Follower(
                 application_name=row["name"] or "",
                 address=row["address"] or "",
                 state=row["state"] or "",
+                octets_behind=_not_ahead(row.get("behind")),
             )
             for row in sql.get("followers") or ()
         ),
@@ -159,6 +201,11 @@ def _read_running(fields: dict[str, str], observed_at: datetime) -> Observation:
             "has_errors": bool(sql.get("has_errors")),
         },
     )
+
+
+def _not_ahead(octets: int | None) -> int | None:
+    """Read a distance; more may have been flushed since the upstream's was read."""
+    return None if octets is None else max(0, octets)
 
 
 def _activity(phase: str, *, answers: bool) -> Activity:

@@ -17,24 +17,4 @@ if [ -n "$command" ]; then
   fi
 fi
 
-printf '\n%s\nstatus=%s\n' "$mark" "$status"
-if [ ! -e "$directory" ]; then
-  echo directory=absent
-elif ! major; then
-  echo directory=foreign
-else
-  printf 'version=%s\n' "$version"
-  tools
-  if postmaster; then
-    printf 'pid=%s\nstarted=%s\nphase=%s\n' "$pid" "$started" "$phase"
-    ask "$sql" && printf 'sql=%s\n' "$answer" || printf 'trouble=%s\n' "$answer"
-  else
-    "$bin/pg_controldata" -D "$directory" 2>&1 | while read -r line; do
-      case $line in
-      'Database cluster state:'*) printf 'control=%s\n' "${line#*:}" ;;
-      'Database system identifier:'*) printf 'system=%s\n' "${line#*:}" ;;
-      esac
-    done
-  fi
-fi
-printf '%s\n' "$mark"
+see

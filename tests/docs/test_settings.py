@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from herds.conf import DnsSettings, OperationSettings, SshSettings
+from herds.conf import DnsSettings, OperationSettings, RefreshSettings, SshSettings
 from herds.management.terminal import EXIT_STATUS
 from herds.operations.registry import all_actions
 from herds.postgres import commands
@@ -34,6 +34,7 @@ def documented(heading: str) -> dict[str, str]:
             "`OPERATIONS`: how much at once, and how long to wait",
             OperationSettings,
         ),
+        ("`REFRESH`: how workers keep the inventory fresh", RefreshSettings),
         ("`DNS`: how virtual hosts follow the primary", DnsSettings),
     ],
 )

@@ -195,8 +195,8 @@ class Product(Truth):
     def settings(self, **values: Any) -> dict[str, str]:
         """Write local settings and give the environment that leads to them.
 
-        ``values`` replace the keys of the settings SSH, OPERATIONS and COMMANDS, or
-        whole settings; an empty one replaces all of its keys.
+        ``values`` replace the keys of the settings SSH, OPERATIONS, REFRESH and COMMANDS,
+        or whole settings; an empty one replaces all of its keys.
         """
         postgres = self._metadata.postgres
         local: dict[str, Any] = {
@@ -219,6 +219,7 @@ class Product(Truth):
             },
             "SSH": {"PRIVATE_KEY_FILE": str(self._key)},
             "OPERATIONS": {},
+            "REFRESH": {"INTERVAL": 0, "NAMES_INTERVAL": 0},
             "DNS": self.dns(),
         }
         if self._commands is not None:

@@ -12,6 +12,7 @@ from .operations import (
     OperationTarget,
     Worker,
 )
+from .refreshes import HostRefresh
 
 __all__ = [
     "DisasterRecovery",
@@ -19,6 +20,7 @@ __all__ = [
     "Environment",
     "Fence",
     "Herd",
+    "HostRefresh",
     "Instance",
     "Operation",
     "OperationJob",

@@ -26,6 +26,8 @@ class DisasterRecovery(models.Model):
         "MB Lag", max_digits=20, decimal_places=1, null=True, blank=True
     )
     vhost = models.CharField("Virtual Host", max_length=253)
+    lag_octets = models.BigIntegerField(null=True, blank=True)
+    lag_seen_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         managed = False

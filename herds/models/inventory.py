@@ -149,6 +149,12 @@ class Herd(Stamped):
         help_text="Where the virtual host pointed when DNS was asked last.",
     )
     vhost_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    vhost_asked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When a worker took it upon itself to ask DNS last.",
+    )
     vhost_trouble = models.TextField(
         blank=True,
         default="",

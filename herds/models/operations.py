@@ -158,6 +158,8 @@ class OperationTarget(models.Model):
             models.Index(
                 fields=["operation", "herd_key", "wave"], name="ele_target_herd_idx"
             ),
+            # What was at work on a herd while a worker looked at it.
+            models.Index(fields=["finished_at"], name="ele_target_finished_idx"),
         ]
 
     def __str__(self) -> str:

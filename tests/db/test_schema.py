@@ -79,7 +79,7 @@ def test_the_tables_have_every_column_of_the_contract(table: str) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_views_have_the_columns_of_the_contract(view: str) -> None:
-    assert list(columns(view)) == VIEWS[view]
+    assert list(columns(view))[: len(VIEWS[view])] == VIEWS[view]
 
 
 @pytest.mark.parametrize(("table", "column"), LENGTHS)

@@ -387,3 +387,14 @@ def _last_line(output: str) -> str:
     if not lines:
         return ""
     return lines[-1] if lines[-1].endswith((".", "!", "?")) else f"{lines[-1]}."
+
+
+NOTHING_KNOWN = (
+    CommandTimedOut,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    LoginRefused,
+    OutcomeUnknown,
+)
+"""Errors after which the state of an instance is unknown."""

@@ -7,16 +7,17 @@ what the text says. Templates use the same marks through ``{% load badges %}``.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from zlib import crc32
 
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-STALE_AFTER = timedelta(minutes=3)
-"""Facts older than this are shown faded, with their age first."""
+from herds import conf
+from herds.selectors.clock import metadata_now
+
+_ALONE = 60.0  # seconds between looks where workers make none: agents' usual interval
 
 ENVIRONMENT_HUES = 6
 """How many hues the style sheet has for environments without a hue of their own."""
@@ -178,6 +179,11 @@ def lasting(since: datetime, now: datetime | None = None) -> SafeString:
     return _time(since, f"for {duration_in_words(_seconds_since(since, now))}")
 
 
+def stale_after() -> float:
+    """Give the seconds after which a fact is stale: three intervals of refresh."""
+    return 3 * (conf.refresh().interval or _ALONE)
+
+
 def dated(
     fact: str, observed_at: datetime | None, now: datetime | None = None
 ) -> SafeString:
@@ -187,7 +193,7 @@ def dated(
     """
     if observed_at is None:
         return format_html('<span class="ele-stale">age unknown: {}</span>', fact)
-    if _seconds_since(observed_at, now) > STALE_AFTER.total_seconds():
+    if _seconds_since(observed_at, now) > stale_after():
         return format_html(
             '<span class="ele-stale">{}: {}</span>', age(observed_at, now), fact
         )
@@ -195,15 +201,23 @@ def dated(
 
 
 def lag(
-    octets: int | None, observed_at: datetime | None, now: datetime | None = None
+    octets: int | None,
+    observed_at: datetime | None,
+    now: datetime | None = None,
+    *,
+    why: str = "",
 ) -> SafeString:
     """Mark how far a replica is behind, with the age of the older of both readings.
 
-    A negative distance means that the upstream was read before the replica: the
-    replica has all that was seen of the upstream.
+    Args:
+        octets: bytes, None where that is not known.
+        observed_at: when the older reading was made.
+        now: the time, for tests.
+        why: why it is not known, as a sentence; it is shown when pointed at.
     """
     if octets is None:
-        return state(Health.UNKNOWN, "unknown", "A WAL position was never observed.")
+        word = "not comparable" if why.startswith("Not comparable") else "unknown"
+        return state(Health.UNKNOWN, word, why)
     return dated(f"{size(max(0, octets))} behind", observed_at, now)
 
 
@@ -217,7 +231,7 @@ def _time(moment: datetime, words: str) -> SafeString:
 
 
 def _seconds_since(moment: datetime, now: datetime | None) -> float:
-    return ((now or timezone.now()) - moment).total_seconds()
+    return ((now or metadata_now()) - moment).total_seconds()
 
 
 def _title(title: str) -> SafeString:

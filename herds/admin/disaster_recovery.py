@@ -63,10 +63,10 @@ class DisasterRecoveryAdmin(
         """Show the standby's host."""
         return badges.mono(pair.server.hostname)
 
-    @admin.display(description="MB Lag", ordering="mb_lag")
+    @admin.display(description="MB Lag", ordering="lag_octets")
     def lag(self, pair: DisasterRecovery) -> SafeString:
         """Show how far the standby is behind, and how old that is."""
-        return facts.lag_in_words(inventory.lag_between(pair.master, pair.instance))
+        return facts.lag_in_words(inventory.lag_of_pair(pair))
 
     @admin.display(description="Virtual Host", ordering="vhost")
     def virtual_host(self, pair: DisasterRecovery) -> SafeString | None:

@@ -15,8 +15,8 @@ class EnvironmentAdmin(InventoryAdmin[Environment]):
     """Where things live: dev, stage, prod."""
 
     list_display = ["name"]
-    search_fields = ["env_name", "env_descr"]
-    fields = ["env_name", "env_descr"]
+    search_fields = ["env_name", "env_descr", "is_refreshed"]
+    fields = ["env_name", "env_descr", "is_refreshed"]
     help_summary = "Where herds and servers live: dev, stage, prod."
     first_step = (
         "Add the first one: herds and servers belong to environments, and an "

@@ -131,7 +131,7 @@ def lag_in_words(distance: Lag | None) -> SafeString:
     """Write a lag with its age; a primary has none."""
     if distance is None:
         return mark_safe('<span class="ele-age">–</span>')
-    return badges.lag(distance.octets, distance.observed_at)
+    return badges.lag(distance.octets, distance.observed_at, why=distance.why)
 
 
 def _silence(instance: Instance) -> SafeString:

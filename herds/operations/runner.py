@@ -24,15 +24,10 @@ from herds.domain.states import (
     TargetState,
 )
 from herds.errors import (
-    CommandTimedOut,
+    NOTHING_KNOWN,
     ElephaasError,
-    HostKeyChanged,
-    HostKeyUnknown,
-    HostUnreachable,
     Interrupted,
-    LoginRefused,
     OperationCancelled,
-    OutcomeUnknown,
     RolledBack,
 )
 from herds.models import Operation, OperationTarget
@@ -54,16 +49,6 @@ from .records import TargetEnded
 from .story import Dropped, Story
 
 logger = logging.getLogger(__name__)
-
-_NOTHING_KNOWN = (
-    CommandTimedOut,
-    HostKeyChanged,
-    HostKeyUnknown,
-    HostUnreachable,
-    LoginRefused,
-    OutcomeUnknown,
-)
-"""Errors after which the state of the instance is unknown."""
 
 _ENDS: tuple[tuple[type[ElephaasError], TargetState], ...] = (
     (OperationCancelled, TargetState.CANCELLED),
@@ -279,7 +264,7 @@ def _run_target(run: _HerdRun, target: OperationTarget) -> TargetState:
             (end for kind, end in _ENDS if isinstance(error, kind)), TargetState.FAILED
         )
         outcome, detail = _told(error, target.hostname)
-        if isinstance(error, _NOTHING_KNOWN) and target.instance_id is not None:
+        if isinstance(error, NOTHING_KNOWN) and target.instance_id is not None:
             run.sightings[target.instance_id] = Unseen(
                 at=run.crew.clock.now(), why=error.message
             )

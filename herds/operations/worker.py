@@ -22,8 +22,9 @@ from procrastinate.contrib.django import DjangoApp
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.psycopg_connector import PsycopgConnector
 
-from herds.domain.clock import SystemClock
+from herds.domain.clock import ToldClock
 from herds.models import Worker
+from herds.selectors.clock import measure, metadata_now
 from herds.services.toolbox import Toolbox
 
 from .dispatch import EXAMINE, QUEUE, TASK
@@ -32,6 +33,7 @@ from .guard import watch_fences
 from .journal import Disowned, Journal
 from .listener import Listener
 from .reaper import reap, release
+from .refresher import Refresher
 from .runner import Cancellations, Crew, run_herd
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class WorkerProcess:
 
     def __init__(self, *, threads: int, toolbox: Toolbox | None = None) -> None:
         """Prepare a worker that works on ``threads`` herds at once."""
-        clock = SystemClock()
+        clock = ToldClock(metadata_now)
         self._threads = threads
         self._worker_id = uuid.uuid4()
         self._stopping = threading.Event()
@@ -69,6 +71,7 @@ class WorkerProcess:
             stopping=self._stopping,
             cancellations=Cancellations(),
         )
+        self._refresher = Refresher(self._crew.toolbox, clock, self._stopping)
         self._listener: Listener | None = None
         self._told_to_end = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,11 +85,16 @@ class WorkerProcess:
         """
         keeper = threading.Thread(target=self._keep_house, name="housekeeping")
         guard = threading.Thread(target=self._keep_guard, name="guard", daemon=True)
+        refresh = threading.Thread(
+            target=self._refresher.run, name="refresh", daemon=True
+        )
         self._crew.journal.start()
         try:
             self._crew.journal.do(self._register, owned=False)
             keeper.start()
             guard.start()
+            if self._refresher.has_work:
+                refresh.start()
             asyncio.run(self._listen(handle_signals=handle_signals))
         finally:
             self._stopping.set()
@@ -98,6 +106,8 @@ class WorkerProcess:
             if guard.ident is not None:
                 # It may wait for metadata that are away, or ask when nobody writes.
                 guard.join(_LEAVE)
+            if refresh.ident is not None:
+                refresh.join(_LEAVE)
             self._crew.toolbox.close()
             self._sign_off()
         return not self._disowned.is_set()
@@ -253,6 +263,8 @@ class WorkerProcess:
                 logger.exception("The guard of this worker failed; it goes on")
 
     def _beat(self) -> None:
+        with connection.cursor() as cursor:
+            measure(cursor)
         alive = Worker.objects.filter(
             pk=self._worker_id, stopped_at__isnull=True
         ).update(heartbeat_at=Now())

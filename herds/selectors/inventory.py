@@ -1,14 +1,14 @@
 """What the pages read of the inventory: states, lag with its age, members, figures.
 
-Lag is the distance to the recorded upstream. Both positions are observations made at
-different times, so a lag carries the time of the older one.
+Lag is the distance to the recorded upstream, by readings that can be compared; it
+carries the time of the older one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db.models import (
@@ -23,6 +23,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.functions import Greatest, Least
 
 from herds.models import DisasterRecovery, Environment, Herd, Instance, Server
 
@@ -58,15 +59,33 @@ BY_ROLE = Case(
 )
 """Sorts primaries before replicas."""
 
+TOGETHER = timedelta(seconds=5)
+"""Positions that were read within it of each other tell a lag (v_dr_pairs.sql too)."""
+
+_COMPARABLE = Q(
+    Q(master__timeline=F("timeline"))
+    | Q(timeline__isnull=True)
+    | Q(master__timeline__isnull=True),
+    master__xlog_pos__isnull=False,
+    xlog_pos__isnull=False,
+    observed_at__lte=F("master__observed_at") + TOGETHER,
+    observed_at__gte=F("master__observed_at") - TOGETHER,
+)
+_OUTDATED = Q(lag_octets__isnull=True) | Q(
+    lag_seen_at__lt=Least("observed_at", "master__observed_at")
+)
+
 BY_LAG = Case(
+    When(master__isnull=True, then=Value(-2)),
     When(
-        Q(master__xlog_pos__isnull=False, xlog_pos__isnull=False),
-        then=F("master__xlog_pos") - F("xlog_pos"),
+        _COMPARABLE & _OUTDATED,
+        then=Greatest(F("master__xlog_pos") - F("xlog_pos"), Value(0)),
     ),
+    When(lag_octets__isnull=False, then=F("lag_octets")),
     default=Value(-1),
     output_field=BigIntegerField(),
 )
-"""Sorts by lag; whatever has none comes before the smallest."""
+"""Sorts by lag as ``lag_of`` tells it: primaries, then unknown, then the smallest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +93,14 @@ class Lag:
     """How far a replica is behind its upstream.
 
     Attributes:
-        octets: bytes; None where a position was never seen, negative where the
-            upstream was read before the replica.
-        observed_at: when the older of both positions was read.
+        octets: bytes; None where no readings can be compared.
+        observed_at: when the older of both was read.
+        why: why it is not known, as a sentence.
     """
 
     octets: int | None
     observed_at: datetime | None
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,19 +142,61 @@ def in_state(state: InstanceState) -> Q:
 
 
 def lag_of(instance: Instance) -> Lag | None:
-    """Tell how far a replica is behind its upstream; None for a primary."""
+    """Tell how far a replica is behind its upstream; None for a primary.
+
+    It is the recorded lag, or the distance of both positions where they were read
+    together and later.
+    """
     upstream = instance.master
-    return None if upstream is None else lag_between(upstream, instance)
+    if upstream is None:
+        return None
+    read_at = _together(upstream, instance)
+    if read_at and (instance.lag_seen_at is None or read_at > instance.lag_seen_at):
+        octets = (upstream.xlog_pos or 0) - (instance.xlog_pos or 0)
+        return Lag(octets=max(0, octets), observed_at=read_at)
+    if instance.lag_octets is not None:
+        return Lag(octets=instance.lag_octets, observed_at=instance.lag_seen_at)
+    return Lag(octets=None, observed_at=None, why=_why_unknown(upstream, instance))
 
 
-def lag_between(upstream: Instance, replica: Instance) -> Lag:
-    """Tell how far a replica is behind another instance."""
-    if upstream.xlog_pos is None or replica.xlog_pos is None:
-        return Lag(octets=None, observed_at=None)
+def lag_of_pair(pair: DisasterRecovery) -> Lag:
+    """Tell how far the standby of a pair is behind its primary."""
     return Lag(
-        octets=upstream.xlog_pos - replica.xlog_pos,
-        observed_at=_older(upstream.observed_at, replica.observed_at),
+        octets=pair.lag_octets,
+        observed_at=pair.lag_seen_at,
+        why=_why_unknown(pair.master, pair.instance),
     )
+
+
+def _together(upstream: Instance, replica: Instance) -> datetime | None:
+    """Tell when two positions that can be compared were read."""
+    if (
+        upstream.xlog_pos is None
+        or replica.xlog_pos is None
+        or upstream.observed_at is None
+        or replica.observed_at is None
+        or abs(upstream.observed_at - replica.observed_at) > TOGETHER
+        or not _on_one_timeline(upstream, replica)
+    ):
+        return None
+    return min(upstream.observed_at, replica.observed_at)
+
+
+def _on_one_timeline(one: Instance, other: Instance) -> bool:
+    return (
+        one.timeline is None or other.timeline is None or one.timeline == other.timeline
+    )
+
+
+def _why_unknown(upstream: Instance, replica: Instance) -> str:
+    if upstream.xlog_pos is None or replica.xlog_pos is None:
+        return "A WAL position was never observed."
+    if not _on_one_timeline(upstream, replica):
+        return (
+            f"Not comparable: it is on timeline {replica.timeline}, its upstream on "
+            f"{upstream.timeline}."
+        )
+    return "Not comparable: both positions were read at different times."
 
 
 def instances() -> QuerySet[Instance]:
@@ -190,13 +252,6 @@ def fleet() -> Fleet:
         herds=Herd.objects.count(),
         **counted,
     )
-
-
-def _older(one: datetime | None, other: datetime | None) -> datetime | None:
-    """Give the earlier moment; unknown where either is."""
-    if one is None or other is None:
-        return None
-    return min(one, other)
 
 
 def _as_tree(members: Iterable[Instance]) -> list[Member]:

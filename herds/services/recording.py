@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Now
 
 from herds.domain.cluster import Observation
 from herds.models import Fence, Herd, Instance
+
+from . import lags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +58,26 @@ def note_succession(former_id: int, primary_id: int) -> None:
     Instance.objects.filter(pk=former_id).update(master_id=primary_id)
 
 
-_KEEP = """
+_NEWER = """
+     WHERE instance_id = %s
+       -- What was seen after it stands. A time to come is of a clock that was wrong.
+       AND (observed_at IS NULL OR observed_at <= %s OR observed_at > now())
+    """
+
+_KEEP = f"""
     UPDATE ele_instance
        SET is_online = %s, version = %s, xlog_pos = %s, master_id = %s,
-           observed_at = %s, unreachable_since = %s, unreachable_why = %s
-     WHERE instance_id = %s
-    """
+           observed_at = %s, observed_by = 'worker', system_identifier = %s,
+           timeline = %s, is_streaming = %s, slot_name = %s, slot_octets = %s,
+           unreachable_since = NULL, unreachable_why = '',
+           lag_octets = CASE WHEN master_id = %s THEN lag_octets END,
+           lag_seen_at = CASE WHEN master_id = %s THEN lag_seen_at END
+    {_NEWER}"""
+
+_KEEP_UNSEEN = f"""
+    UPDATE ele_instance
+       SET unreachable_since = coalesce(unreachable_since, %s), unreachable_why = %s
+    {_NEWER}"""
 
 
 def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
@@ -71,6 +88,9 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
     followers; where none was seen to, it keeps the recorded one, or gets the herd's
     one primary.
 
+    How far standbys are behind follows from it (see ``lags``), also of those that were
+    not looked at. Nothing overwrites what was seen later.
+
     Args:
         sightings: what was seen, by herd id, by instance id; ids that are gone are
             passed over.
@@ -80,15 +100,23 @@ def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
         "server", "herd", "fence"
     ):
         herds[member.herd_id][member.pk] = member
-    noted = [
-        member
+    seen = {
+        number: sighting
         for herd_id, members in herds.items()
-        for member in _note_herd(members, sightings[herd_id])
-    ]
-    _keep(sorted(noted, key=lambda member: member.pk))
-    for member in noted:
-        if hasattr(member, "fence"):
-            _note_fence(member, sightings[member.herd_id][member.pk])
+        for number, sighting in _note_herd(members, sightings[herd_id]).items()
+    }
+    everyone = {pk: one for members in herds.values() for pk, one in members.items()}
+    _keep([everyone[number] for number in sorted(seen)], seen)
+    lags.keep(
+        [
+            told
+            for herd_id, members in herds.items()
+            for told in lags.told(members, _observed(members, sightings[herd_id]))
+        ]
+    )
+    for number in seen:
+        if hasattr(everyone[number], "fence"):
+            _note_fence(everyone[number], seen[number])
 
 
 def _note_fence(member: Instance, sighting: Sighting) -> None:
@@ -101,59 +129,83 @@ def _note_fence(member: Instance, sighting: Sighting) -> None:
         Fence.objects.filter(instance=member).delete()
 
 
-def _note_herd(
+def _observed(
     members: Mapping[int, Instance], sightings: Mapping[int, Sighting]
-) -> list[Instance]:
-    """Note what was seen of a herd in its members; give those that were seen."""
-    seen = {
+) -> dict[int, Observation]:
+    return {
         number: sighting
         for number, sighting in sightings.items()
         if number in members and isinstance(sighting, Observation)
     }
+
+
+def _note_herd(
+    members: Mapping[int, Instance], sightings: Mapping[int, Sighting]
+) -> dict[int, Sighting]:
+    """Note what was seen of a herd in its members; give what was seen of those."""
+    seen = _observed(members, sightings)
     for number, observation in seen.items():
         _note(members[number], observation)
     for number, observation in seen.items():
         if observation.in_recovery is not None or "upstream" in observation.facts:
             _note_upstream(members[number], observation, members, seen)
-    for number, sighting in sightings.items():
-        if number in members and isinstance(sighting, Unseen):
-            member = members[number]
-            member.unreachable_since = member.unreachable_since or sighting.at
-            member.unreachable_why = sighting.why
-    return [members[number] for number in sightings if number in members]
+    return {
+        number: sighting for number, sighting in sightings.items() if number in members
+    }
 
 
-def _keep(members: Sequence[Instance]) -> None:
-    """Save what changed, in one round trip and always in the same order of rows."""
+def _keep(members: Sequence[Instance], seen: Mapping[int, Sighting]) -> None:
+    """Save what changed, always in the same order of rows."""
+    observed, unseen = [], []
+    for member in members:
+        sighting = seen[member.pk]
+        if isinstance(sighting, Observation):
+            observed.append(_row(member))
+        else:
+            unseen.append((sighting.at, sighting.why, member.pk, sighting.at))
     with connection.cursor() as cursor:
-        cursor.executemany(
-            _KEEP,
-            [
-                (
-                    member.is_online,
-                    member.version,
-                    member.xlog_pos,
-                    member.master_id,
-                    member.observed_at,
-                    member.unreachable_since,
-                    member.unreachable_why,
-                    member.pk,
-                )
-                for member in members
-            ],
-        )
+        if observed:
+            cursor.executemany(_KEEP, observed)
+        if unseen:
+            cursor.executemany(_KEEP_UNSEEN, unseen)
+
+
+def _row(member: Instance) -> tuple[Any, ...]:
+    return (
+        member.is_online,
+        member.version,
+        member.xlog_pos,
+        member.master_id,
+        member.observed_at,
+        member.system_identifier,
+        member.timeline,
+        member.is_streaming,
+        member.slot_name,
+        member.slot_octets,
+        # A lag is one to an upstream, and gone with it.
+        member.master_id,
+        member.master_id,
+        member.pk,
+        member.observed_at,
+    )
 
 
 def _note(member: Instance, seen: Observation) -> None:
     member.is_online = seen.is_running
     member.observed_at = seen.observed_at
-    member.unreachable_since = None
-    member.unreachable_why = ""
     if seen.position is not None:
         member.xlog_pos = seen.position.position
     # A stopped cluster tells its major version only: keep a fuller one that agrees.
     if seen.version and not member.version.startswith(f"{seen.version}."):
         member.version = seen.version[:20]
+    member.system_identifier = seen.system_identifier or member.system_identifier
+    if seen.timeline is not None:
+        member.timeline = seen.timeline
+    if seen.timeline is not None and seen.answers:
+        member.is_streaming = seen.is_streaming
+        member.slot_name, member.slot_octets = seen.slot_name[:63], seen.slot_octets
+    elif not seen.answers:
+        member.is_streaming = None
 
 
 def _note_upstream(
@@ -168,11 +220,10 @@ def _note_upstream(
     if not seen.in_recovery:
         member.master = None
         return
-    name = f"{member.herd.base_name}_{member.server.hostname.split('.')[0]}"
-    full = f"{member.herd.base_name}_{member.server.hostname}"
+    names = lags.names_of(member)
     for number, other in sightings.items():
         if number != member.pk and any(
-            follower.application_name in {name, full} for follower in other.followers
+            follower.application_name in names for follower in other.followers
         ):
             member.master = members[number]
             return

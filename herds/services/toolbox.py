@@ -9,12 +9,13 @@ from typing import Any
 
 from herds import conf
 from herds.domain.clock import Clock
-from herds.domain.cluster import ClusterRef
+from herds.domain.cluster import ClusterRef, Observation
 from herds.domain.lsn import Lsn
 from herds.errors import HostKeyUnknown
 from herds.models import Instance, Server
 from herds.postgres.cluster import Cluster
 from herds.postgres.commands import CommandTemplates
+from herds.postgres.host_look import look_at_host
 from herds.ssh.pool import ShellPool
 from herds.ssh.shell import Completed, Shell
 
@@ -55,6 +56,30 @@ class Toolbox:
             self._templates,
             self._clock,
             command_timeout=self._ssh.command_timeout,
+        )
+
+    def look_at_host(
+        self, instances: Sequence[Instance], *, timeout: float
+    ) -> list[Observation]:
+        """See what the instances of one host are doing, in one round trip.
+
+        Args:
+            instances: with their herds, environments and server, which is the same.
+            timeout: seconds for all of it, from when the host is connected to.
+
+        Returns:
+            What was seen of each, in the same order; fewer where it was cut off.
+
+        Raises:
+            HostUnreachable, HostKeyUnknown, HostKeyChanged, LoginRefused: nothing is
+                known of any.
+            PreconditionFailed: this service's private key cannot be used.
+        """
+        return look_at_host(
+            self._shell(instances[0].server),
+            [cluster_ref(instance) for instance in instances],
+            self._clock,
+            timeout=timeout,
         )
 
     def _shell(self, server: Server) -> Shell:

@@ -19,9 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from herds.domain.clock import Clock
 from herds.domain.plan import Check, Verdict
 from herds.errors import ElephaasError, PreconditionFailed
 from herds.nameserver.move import PreparedMove
@@ -87,6 +89,14 @@ def note(target: Target, host: str) -> None:
     if is_managed(target):
         with suppress(ElephaasError):
             see(target, host)
+
+
+def watch(nameserver: Nameserver, name: str, clock: Clock) -> VhostSight:
+    """See where a virtual host points; that it cannot be seen is told, not raised."""
+    try:
+        return _sight(nameserver.look(name), clock.now())
+    except ElephaasError as error:
+        return VhostSight(at=clock.now(), trouble=error.message, is_known=False)
 
 
 def pointing(target: Target) -> str:
@@ -319,13 +329,15 @@ def _full(target: Target, host: str) -> str:
 
 
 def _keep(target: Target, look: Look) -> None:
-    target.record_vhost(
-        VhostSight(
-            at=target.clock.now(),
-            target=look.target,
-            trouble=_trouble(look.said, look.target),
-            is_known=look.is_known,
-        )
+    target.record_vhost(_sight(look, target.clock.now()))
+
+
+def _sight(look: Look, at: datetime) -> VhostSight:
+    return VhostSight(
+        at=at,
+        target=look.target,
+        trouble=_trouble(look.said, look.target),
+        is_known=look.is_known,
     )
 
 

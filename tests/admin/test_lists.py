@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from herds.models import Environment, Herd, Instance, Server
+from herds.selectors import clock
 from tests import factories
 from tests.browser import fleet
 
@@ -96,7 +97,7 @@ def test_an_instance_is_told_in_words(
     assert unseen[5] == "? unknown for 2 min, last seen online 5 min ago"
 
 
-def test_a_lag_is_as_old_as_the_older_reading(
+def test_a_lag_of_readings_at_different_times_is_none(
     administrator: Client, trade: dict[str, Instance]
 ) -> None:
     Instance.objects.filter(pk=trade["primary"].pk).update(
@@ -105,7 +106,40 @@ def test_a_lag_is_as_old_as_the_older_reading(
 
     lags = column(visit(administrator, INSTANCES), 6)
 
-    assert lags == ["–", "12 min ago: 10.0 MB behind", "12 min ago: 2.0 MB behind"]
+    assert lags == ["–", "? not comparable", "? not comparable"]
+
+
+def test_a_recorded_lag_has_its_own_age(
+    administrator: Client, trade: dict[str, Instance]
+) -> None:
+    for name, seconds in (("stopped", 7200), ("unseen", 4)):
+        Instance.objects.filter(pk=trade[name].pk).update(
+            lag_octets=3 * MB,
+            lag_seen_at=timezone.now() - timedelta(seconds=seconds),
+            observed_at=timezone.now() - timedelta(hours=3),
+        )
+
+    lags = column(visit(administrator, INSTANCES), 6)
+
+    assert lags == ["–", "2 h ago: 3.0 MB behind", "3.0 MB behind, 4 s ago"]
+
+
+def test_positions_on_two_timelines_are_not_compared(
+    administrator: Client, trade: dict[str, Instance]
+) -> None:
+    Instance.objects.filter(pk=trade["primary"].pk).update(timeline=2)
+    Instance.objects.filter(pk=trade["stopped"].pk).update(timeline=1)
+
+    assert column(visit(administrator, INSTANCES), 6)[1] == "? not comparable"
+
+
+def test_ages_are_counted_by_the_clock_of_the_metadata_server(
+    administrator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.instance()
+    monkeypatch.setattr(clock._Offset, "ahead", timedelta(hours=1))
+
+    assert column(visit(administrator, INSTANCES), 5) == ["60 min ago: ✔ online"]
 
 
 def test_an_instance_never_seen_is_unknown_and_not_stopped(

@@ -207,6 +207,8 @@ def test_an_instance_shows_what_was_observed(administrator: Client) -> None:
         master=primary,
         xlog_pos=0x3_0000_0000,
         local_pgdata="/srv/elsewhere",
+        lag_octets=96,
+        lag_seen_at=timezone.now() - timedelta(minutes=9),
         observed_at=timezone.now() - timedelta(minutes=9),
         unreachable_since=timezone.now() - timedelta(minutes=8),
         unreachable_why="ele02 could not be reached over SSH (no route).",

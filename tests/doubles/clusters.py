@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from herds.domain.cluster import Activity, ClusterRef, Follower, Observation
 from herds.domain.lsn import Lsn
 from herds.domain.probe import Probe
-from herds.errors import ElephaasError
+from herds.errors import CommandTimedOut, ElephaasError, OutcomeUnknown
 from herds.models import Instance
 from herds.postgres.cluster import Acted
 from herds.services.target import Member
@@ -49,6 +49,9 @@ class SimulatedCluster:
     position: Lsn = field(default=Lsn(0x3000000))
     system_identifier: str = "7400000000000000001"
     followers: tuple[Follower, ...] = ()
+    is_streaming: bool = True
+    slot_name: str = ""
+    slot_octets: int | None = None
     probed: dict[str, Any] = field(default_factory=dict)  # what only a probe tells
     answers: dict[str, str] = field(default_factory=dict)  # by what was asked
     _loaded: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -88,6 +91,10 @@ class SimulatedCluster:
             loaded_at=self._loaded,
             system_identifier=self.system_identifier,
             followers=self.followers,
+            timeline=self.timeline,
+            is_streaming=self.is_streaming if self.in_recovery else None,
+            slot_name=self.slot_name,
+            slot_octets=self.slot_octets,
             facts={"loaded_ago": (now - self._loaded).total_seconds()},
         )
 
@@ -177,6 +184,18 @@ class SimulatedFleet:
 
     def cluster(self, instance: Instance) -> Any:
         return self[instance]
+
+    def look_at_host(
+        self, instances: Sequence[Instance], *, timeout: float
+    ) -> list[Observation]:
+        """See one after the other, until one does not come back."""
+        seen: list[Observation] = []
+        for instance in instances:
+            try:
+                seen.append(self[instance].look())
+            except (CommandTimedOut, OutcomeUnknown):
+                break
+        return seen
 
     def members(self, herd_id: int | None) -> tuple[Any, ...]:
         return tuple(

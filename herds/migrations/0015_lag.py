@@ -10,7 +10,7 @@ from herds.sql import FOLDER, RunSQLFile
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('herds', '0010_freshness'),
+        ('herds', '0014_people_keys'),
     ]
 
     operations = [

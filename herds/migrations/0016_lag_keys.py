@@ -6,6 +6,6 @@ from herds.sql import RunSQLFile
 
 
 class Migration(migrations.Migration):
-    dependencies = [("herds", "0011_lag")]
+    dependencies = [("herds", "0015_lag")]
 
     operations = [RunSQLFile("host_refresh_keys.sql", undo="SELECT")]

@@ -111,3 +111,51 @@ COMMANDS = {
 #     "TTL": 300,  # seconds of a new record
 #     "TIMEOUT": 2.0,  # seconds to wait for a name server
 # }
+
+# Log in with the company's directory (LDAP). Install what it needs first:
+#   apt-get install gcc libldap-dev libsasl2-dev python3-dev
+#   pip install -r requirements-ldap.txt
+# Local users go on working beside it, so that somebody gets in while the directory is
+# away. Without ModelBackend only the directory decides, and the menus Users and Groups
+# vanish. docs/login.md explains every line.
+# import ldap
+# from pathlib import Path
+# from django_auth_ldap.config import GroupOfNamesType, LDAPSearch
+#
+# AUTHENTICATION_BACKENDS = [
+#     "django_auth_ldap.backend.LDAPBackend",
+#     "django.contrib.auth.backends.ModelBackend",
+# ]
+# # ldaps:// is TLS from the first byte; for ldap:// keep START_TLS True, so that no
+# # password travels in the clear.
+# AUTH_LDAP_SERVER_URI = "ldap://ldap.example.com"
+# AUTH_LDAP_START_TLS = True  # False with ldaps://
+# AUTH_LDAP_GLOBAL_OPTIONS = {
+#     ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
+#     ldap.OPT_X_TLS_CACERTFILE: "/etc/ssl/certs/ca-certificates.crt",
+# }
+# AUTH_LDAP_CONNECTION_OPTIONS = {
+#     ldap.OPT_NETWORK_TIMEOUT: 3,  # seconds to connect
+#     ldap.OPT_TIMEOUT: 5,  # seconds for an answer
+#     ldap.OPT_REFERRALS: 0,  # or else Active Directory sends us around
+# }
+# # Whose rights search for people; its password in a file that only this service reads.
+# AUTH_LDAP_BIND_DN = "cn=elephaas,ou=services,dc=example,dc=com"
+# AUTH_LDAP_BIND_PASSWORD = Path("/etc/elephaas/ldap.password").read_text().strip()
+# AUTH_LDAP_USER_SEARCH = LDAPSearch(
+#     "ou=people,dc=example,dc=com", ldap.SCOPE_SUBTREE, "(uid=%(user)s)"
+# )
+# AUTH_LDAP_USER_ATTR_MAP = {"first_name": "givenName", "last_name": "sn", "email": "mail"}
+# AUTH_LDAP_GROUP_SEARCH = LDAPSearch(
+#     "ou=groups,dc=example,dc=com", ldap.SCOPE_SUBTREE, "(objectClass=groupOfNames)"
+# )
+# AUTH_LDAP_GROUP_TYPE = GroupOfNamesType()
+# # Nobody else gets in; and only these flags are taken from the directory.
+# AUTH_LDAP_REQUIRE_GROUP = "cn=dba,ou=groups,dc=example,dc=com"
+# AUTH_LDAP_USER_FLAGS_BY_GROUP = {
+#     "is_staff": "cn=dba,ou=groups,dc=example,dc=com",
+#     "is_superuser": "cn=dba-leads,ou=groups,dc=example,dc=com",
+# }
+# # Groups of this site that follow the directory's groups of the same name. It is a
+# # list, so that all other groups stay as they are set here.
+# AUTH_LDAP_MIRROR_GROUPS = ["viewer", "operator", "dba"]

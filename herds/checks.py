@@ -11,6 +11,7 @@ E007     the metadata database is not PostgreSQL
 E008     OPERATIONS has an unknown key or a value of the wrong kind
 E009     DNS has an unknown key or a value of the wrong kind, or contradicts itself
 E010     a DNS key file is missing, cannot be read or used, or others can read it
+E011     LDAP travels without TLS, or with certificates unchecked
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
 W003     DNS has no key: virtual hosts are looked at, but cannot be moved
@@ -26,6 +27,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
@@ -148,6 +150,49 @@ def check_metadata_engine(**_: Any) -> list[CheckMessage]:
             id="herds.E007",
         )
     ]
+
+
+@register
+def check_ldap(**_: Any) -> list[CheckMessage]:
+    """Refuse to send passwords to whoever says it is the directory (E011)."""
+    address = getattr(settings, "AUTH_LDAP_SERVER_URI", "")
+    if not address:
+        return []
+    return [
+        Error(
+            problem,
+            hint="Set it as in elephaas/local_settings.example.py.",
+            id="herds.E011",
+        )
+        for problem in _ldap_problems(str(address))
+    ]
+
+
+def _ldap_problems(address: str) -> Iterator[str]:
+    if urlsplit(address).scheme not in {"ldaps", "ldapi"} and not getattr(
+        settings, "AUTH_LDAP_START_TLS", False
+    ):
+        yield (
+            f"AUTH_LDAP_SERVER_URI is {address} and AUTH_LDAP_START_TLS is off: "
+            "passwords would travel in the clear."
+        )
+    try:
+        import ldap
+    except ImportError:
+        yield (
+            "AUTH_LDAP_SERVER_URI is set, but python-ldap is not installed "
+            "(pip install -r requirements-ldap.txt)."
+        )
+        return
+    for name in ("AUTH_LDAP_GLOBAL_OPTIONS", "AUTH_LDAP_CONNECTION_OPTIONS"):
+        wanted = (getattr(settings, name, None) or {}).get(
+            ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND
+        )
+        if wanted not in (ldap.OPT_X_TLS_DEMAND, ldap.OPT_X_TLS_HARD):
+            yield (
+                f"{name} does not demand the directory's certificate: anybody on the "
+                "way could read passwords."
+            )
 
 
 def _dns_key_problems(manner: Manner) -> Iterator[CheckMessage]:

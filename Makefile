@@ -42,6 +42,7 @@ lint: ready-tests ## Check style, types, layers and migrations
 	DJANGO_SETTINGS_MODULE=tests.settings $(PYTHON) -W ignore manage.py \
 	    makemigrations --check --dry-run --skip-checks
 	$(PYTEST) -q tests/unit/test_architecture.py
+	$(PYTHON) -m tools.audit
 
 test-quick: ready-tests ## Run the tests that need neither root nor the lab
 	$(PYTEST) -n $(WORKERS) -m "not lab and not browser"

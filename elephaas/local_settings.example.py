@@ -145,7 +145,11 @@ COMMANDS = {
 # AUTH_LDAP_USER_SEARCH = LDAPSearch(
 #     "ou=people,dc=example,dc=com", ldap.SCOPE_SUBTREE, "(uid=%(user)s)"
 # )
-# AUTH_LDAP_USER_ATTR_MAP = {"first_name": "givenName", "last_name": "sn", "email": "mail"}
+# AUTH_LDAP_USER_ATTR_MAP = {
+#     "first_name": "givenName",
+#     "last_name": "sn",
+#     "email": "mail",
+# }
 # AUTH_LDAP_GROUP_SEARCH = LDAPSearch(
 #     "ou=groups,dc=example,dc=com", ldap.SCOPE_SUBTREE, "(objectClass=groupOfNames)"
 # )

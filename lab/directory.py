@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -25,8 +26,8 @@ SERVICE = f"cn=elephaas,ou=services,{BASE}"
 """Who searches for people; it can read, and nothing else."""
 
 MANAGER = f"cn=manager,{BASE}"
-NAME = "localhost"
-"""What the certificate is for; 127.0.0.1 is the same server under another name."""
+NAME = "127.0.0.1"
+"""What the certificate is for; ``localhost`` is the same server under another name."""
 
 _MODULES = ("/usr/lib/ldap", "/usr/lib64/openldap")
 _READY_SECONDS = 15.0
@@ -196,9 +197,9 @@ def _make_certificates(folder: Path) -> None:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
 
-    def certificate(name: x509.Name, of: ec.EllipticCurvePrivateKey) -> (
-        x509.CertificateBuilder
-    ):
+    def certificate(
+        name: x509.Name, of: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -215,7 +216,9 @@ def _make_certificates(folder: Path) -> None:
     signed = certificate(authority, authority_key).sign(authority_key, hashes.SHA256())
     server = (
         certificate(subject, key)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(NAME))]), False
+        )
         .sign(authority_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

@@ -15,6 +15,9 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django_auth_ldap.backend import LDAPBackend
 
+from elephaas.site import ElephaasAdminSite, local_logins
+from herds.checks import check_ldap
+from herds.models import Herd
 from lab.directory import BASE, GROUPS, MANAGER, PEOPLE, Directory
 from tests.docs.pages import ROOT
 
@@ -49,14 +52,14 @@ def example(directory: Directory, **changes: Any) -> dict[str, Any]:
     password = directory.folder / "password"
     password.write_text(directory.service_password + "\n")
     for old, new in {
-        "ldap://ldap.example.com": f"ldap://localhost:{directory.port}",
+        "ldap://ldap.example.com": f"ldap://127.0.0.1:{directory.port}",
         "/etc/ssl/certs/ca-certificates.crt": str(directory.authority),
         "/etc/elephaas/ldap.password": str(password),
     }.items():
         assert old in lines
         lines = lines.replace(old, new)
     found: dict[str, Any] = {}
-    exec(compile(lines, "the example", "exec"), found)  # noqa: S102
+    exec(compile(lines, "the example", "exec"), found)
     return {name: value for name, value in found.items() if name.isupper()} | changes
 
 
@@ -69,15 +72,13 @@ def as_written(directory: Directory) -> Iterator[None]:
 def gets_in(username: str, password: str) -> bool:
     """Log in through the page; tell whether the admin opens."""
     client = Client(REMOTE_ADDR="192.0.2.1")
-    client.post(
-        reverse("admin:login"), {"username": username, "password": password}
-    )
+    client.post(reverse("admin:login"), {"username": username, "password": password})
     return client.get(reverse("admin:index")).status_code == 200
 
 
 @contextmanager
 def managed(directory: Directory) -> Iterator[Any]:
-    connection = ldap.initialize(f"ldap://localhost:{directory.port}")
+    connection = ldap.initialize(f"ldap://127.0.0.1:{directory.port}")
     connection.set_option(ldap.OPT_X_TLS_CACERTFILE, str(directory.authority))
     connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
     connection.start_tls_s()
@@ -99,7 +100,7 @@ def test_a_member_logs_in_and_has_what_the_groups_give() -> None:
     assert (ada.first_name, ada.email) == ("Ada", "ada@example.com")
     assert not ada.has_usable_password()
     # Groups are mirrored by list: payroll is the directory's and this site's own.
-    assert set(ada.groups.values_list("name", flat=True)) == {"operator"}
+    assert set(ada.groups.values_list("name", flat=True)) == {"dba", "operator"}
 
 
 @pytest.mark.usefixtures("as_written")
@@ -153,12 +154,10 @@ def test_who_leaves_the_group_is_refused_from_then_on(directory: Directory) -> N
 
 
 def test_ldaps_does_the_same(directory: Directory) -> None:
-    address = f"ldaps://localhost:{directory.tls_port}"
+    address = f"ldaps://127.0.0.1:{directory.tls_port}"
 
     with override_settings(
-        **example(
-            directory, AUTH_LDAP_SERVER_URI=address, AUTH_LDAP_START_TLS=False
-        )
+        **example(directory, AUTH_LDAP_SERVER_URI=address, AUTH_LDAP_START_TLS=False)
     ):
         assert gets_in("ada", PASSWORD)
         assert not gets_in("ada", "wrong")
@@ -169,17 +168,15 @@ def without_tls(directory: Directory) -> dict[str, Any]:
 
 
 def another_name(directory: Directory) -> dict[str, Any]:
-    return {"AUTH_LDAP_SERVER_URI": f"ldap://127.0.0.1:{directory.port}"}
+    return {"AUTH_LDAP_SERVER_URI": f"ldap://localhost:{directory.port}"}
 
 
 def another_name_by_ldaps(directory: Directory) -> dict[str, Any]:
-    address = f"ldaps://127.0.0.1:{directory.tls_port}"
+    address = f"ldaps://localhost:{directory.tls_port}"
     return {"AUTH_LDAP_SERVER_URI": address, "AUTH_LDAP_START_TLS": False}
 
 
-@pytest.mark.parametrize(
-    "changed", [without_tls, another_name, another_name_by_ldaps]
-)
+@pytest.mark.parametrize("changed", [without_tls, another_name, another_name_by_ldaps])
 def test_no_password_goes_to_a_server_that_is_not_certain(
     directory: Directory, changed: Callable[[Directory], dict[str, Any]]
 ) -> None:
@@ -194,7 +191,7 @@ def test_a_server_of_another_authority_is_refused(
     stranger.service_password = directory.service_password
     stranger.start()
     try:
-        address = f"ldap://localhost:{stranger.port}"
+        address = f"ldap://127.0.0.1:{stranger.port}"
         with override_settings(**example(directory, AUTH_LDAP_SERVER_URI=address)):
             assert not gets_in("ada", PASSWORD)
     finally:
@@ -217,9 +214,59 @@ def test_a_local_administrator_gets_in_while_the_directory_is_away(
     assert gets_in("ada", PASSWORD)
 
 
+def test_the_menus_of_local_users_vanish_where_only_the_directory_decides(
+    directory: Directory,
+) -> None:
+    settings = example(directory)
+    with override_settings(**settings):
+        assert local_logins()
+    del settings["AUTHENTICATION_BACKENDS"][1]
+    with override_settings(**settings):
+        assert not local_logins()
+        site = ElephaasAdminSite()
+        site.register([User, Group, Herd])
+        assert set(site._registry) == {Herd}
+
+
+def test_the_example_passes_the_checks(directory: Directory) -> None:
+    with override_settings(**example(directory)):
+        assert check_ldap() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"AUTH_LDAP_START_TLS": False}, "in the clear"),
+        (
+            {
+                "AUTH_LDAP_GLOBAL_OPTIONS": {
+                    ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_NEVER
+                }
+            },
+            "does not demand",
+        ),
+        (
+            {
+                "AUTH_LDAP_CONNECTION_OPTIONS": {
+                    ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_ALLOW
+                }
+            },
+            "does not demand",
+        ),
+    ],
+)
+def test_unsafe_settings_are_refused_at_start_up(
+    directory: Directory, changed: dict[str, Any], words: str
+) -> None:
+    with override_settings(**example(directory, **changed)):
+        (found,) = check_ldap()
+    assert found.id == "herds.E011"
+    assert words in found.msg
+
+
 def test_the_service_may_read_and_nothing_else(directory: Directory) -> None:
     with override_settings(**example(directory)):
-        connection = LDAPBackend().ldap.initialize(f"ldap://localhost:{directory.port}")
+        connection = LDAPBackend().ldap.initialize(f"ldap://127.0.0.1:{directory.port}")
     connection.start_tls_s()
     connection.simple_bind_s(
         f"cn=elephaas,ou=services,{BASE}", directory.service_password

@@ -2,8 +2,8 @@
 
     python -m tools.audit
 
-The exit status is 1 where one is. Without a way to the advisories nothing is known; that
-is said, and fails nothing: a machine without Internet can run the linters too.
+The exit status is 1 where one is. Without a way to the advisories nothing is known;
+that is said, and fails nothing: a machine without Internet can run the linters too.
 """
 
 from __future__ import annotations

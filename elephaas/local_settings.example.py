@@ -112,6 +112,16 @@ COMMANDS = {
 #     "TIMEOUT": 2.0,  # seconds to wait for a name server
 # }
 
+# Who is told of what, by mail, chat or webhook. The file lists the receivers, with the
+# environments they hear of; docs/notifications.md shows how it is written.
+# NOTIFICATIONS = {
+#     "CONFIG_FILE": "/etc/elephaas/notifications.yml",
+#     "EVENTS": ["failed", "approval", "attention"],  # "ended" tells successes too
+#     "URL": "https://elephaas.example.com",  # for the links in messages
+#     "HOLD": 30.0,  # seconds that something needs attention before anybody is told
+#     "ATTEMPTS": 8,  # how often a message is tried, at growing intervals
+# }
+
 # Log in with the company's directory (LDAP). Install what it needs first:
 #   apt-get install gcc libldap-dev libsasl2-dev python3-dev
 #   pip install -r requirements-ldap.txt

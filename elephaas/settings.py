@@ -72,6 +72,8 @@ OPERATIONS: dict[str, Any] = {}
 
 DNS: dict[str, Any] = {}
 
+NOTIFICATIONS: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [

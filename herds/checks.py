@@ -12,6 +12,8 @@ E008     OPERATIONS has an unknown key or a value of the wrong kind
 E009     DNS has an unknown key or a value of the wrong kind, or contradicts itself
 E010     a DNS key file is missing, cannot be read or used, or others can read it
 E011     LDAP travels without TLS, or with certificates unchecked
+E012     NOTIFICATIONS has an unknown key or a value of the wrong kind
+E013     the file of the receivers is missing, others can read it, or it lists none
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
 W003     DNS has no key: virtual hosts are looked at, but cannot be moved
@@ -35,6 +37,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from herds import conf
 from herds.errors import PreconditionFailed
+from herds.messenger.messenger import Messenger
 from herds.nameserver.key import load_key
 from herds.nameserver.nameserver import Manner
 from herds.postgres import commands
@@ -134,6 +137,28 @@ def check_dns(**_: Any) -> list[CheckMessage]:
             for problem in wrong
         ]
     return list(_dns_key_problems(naming.manner(dns))) if dns else []
+
+
+@register
+def check_notifications(**_: Any) -> list[CheckMessage]:
+    """Refuse settings by which nobody could be told anything (E012, E013)."""
+    wrong = conf.problems(conf.NotificationSettings, "NOTIFICATIONS")
+    told = None if wrong else conf.notifications()
+    if told and (unknown := set(told.events) - set(conf.EVENTS)):
+        wrong = [
+            f"NOTIFICATIONS['EVENTS'] knows no {', '.join(sorted(unknown))}; it knows "
+            f"{', '.join(conf.EVENTS)}."
+        ]
+    if wrong or told is None:
+        return [
+            Error(problem, hint="Correct the local settings.", id="herds.E012")
+            for problem in wrong
+        ]
+    try:
+        Messenger(told.config_file)
+    except PreconditionFailed as error:
+        return [Error(error.message, hint=error.hint, id="herds.E013")]
+    return []
 
 
 @register

@@ -93,6 +93,29 @@ class DnsSettings(ZoneSettings):
     timeout: float = 2.0
 
 
+EVENTS = ("ended", "failed", "approval", "attention")
+"""What notifications can be sent of; ``failed`` is every end that is not a success."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationSettings:
+    """The setting ``NOTIFICATIONS``: who is told of what; empty where nobody is.
+
+    Attributes:
+        config_file: the receivers, in Apprise's format.
+        events: what they are told of, of ``EVENTS``.
+        url: where browsers reach this site, for the links in messages.
+        hold: seconds that something needs attention before anybody is told.
+        attempts: how often a message is tried, at growing intervals.
+    """
+
+    config_file: Path = Path("/etc/elephaas/notifications.yml")
+    events: tuple[str, ...] = ("failed", "approval", "attention")
+    url: str = ""
+    hold: float = 30.0
+    attempts: int = 8
+
+
 @functools.cache
 def ssh() -> SshSettings:
     """Return the setting ``SSH``.
@@ -121,6 +144,18 @@ def dns() -> DnsSettings | None:
         ImproperlyConfigured: when it cannot be understood.
     """
     return _typed(DnsSettings, "DNS") if getattr(settings, "DNS", None) else None
+
+
+@functools.cache
+def notifications() -> NotificationSettings | None:
+    """Return the setting ``NOTIFICATIONS``; None where it is empty: nobody is told.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    if not getattr(settings, "NOTIFICATIONS", None):
+        return None
+    return _typed(NotificationSettings, "NOTIFICATIONS")
 
 
 def commands() -> Mapping[str, str]:
@@ -207,7 +242,7 @@ def _refusal(type_: Any, value: object) -> str:
             isinstance(each, str) and each.strip() for each in value
         ):
             return f"is a list of texts, not {value!r}"
-    elif not isinstance(value, (str, Path)) or not str(value).strip():
+    elif not isinstance(value, str | Path) or not str(value).strip():
         return f"is a text that is not empty, not {value!r}"
     return ""
 
@@ -239,6 +274,7 @@ def _forget(**_: Any) -> None:
     ssh.cache_clear()
     operations.cache_clear()
     dns.cache_clear()
+    notifications.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="herds.conf")

@@ -4,6 +4,7 @@ from .disaster_recovery import DisasterRecovery
 from .discovery import Discovery
 from .fences import Fence
 from .inventory import Environment, Herd, Instance, Server
+from .notices import Alarm, Notice
 from .operations import (
     Operation,
     OperationJob,
@@ -14,12 +15,14 @@ from .operations import (
 )
 
 __all__ = [
+    "Alarm",
     "DisasterRecovery",
     "Discovery",
     "Environment",
     "Fence",
     "Herd",
     "Instance",
+    "Notice",
     "Operation",
     "OperationJob",
     "OperationOutput",

@@ -34,6 +34,12 @@ class Line:
     words: str
     model: str
     pk: int
+    environment: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is about and of which kind: the same as long as it lasts."""
+        return f"{self.weight.name.lower()}:{self.model}:{self.pk}"
 
 
 def attention() -> list[Line]:

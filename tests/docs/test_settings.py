@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from herds.conf import DnsSettings, OperationSettings, SshSettings
+from herds.conf import DnsSettings, NotificationSettings, OperationSettings, SshSettings
 from herds.management.terminal import EXIT_STATUS
 from herds.operations.registry import all_actions
 from herds.postgres import commands
@@ -35,6 +35,7 @@ def documented(heading: str) -> dict[str, str]:
             OperationSettings,
         ),
         ("`DNS`: how virtual hosts follow the primary", DnsSettings),
+        ("`NOTIFICATIONS`: who is told of what", NotificationSettings),
     ],
 )
 def test_every_key_is_explained_with_its_default(heading: str, kind: Any) -> None:

@@ -20,6 +20,7 @@ LAYERS = {
     "ssh": 1,
     "postgres": 1,
     "nameserver": 1,
+    "messenger": 1,
     "selectors": 2,
     "services": 3,
     "operations": 4,
@@ -44,11 +45,12 @@ NEIGHBOURS = {
 }
 
 # Adapters and values are used from anywhere, so they know no web framework.
-WITHOUT_DJANGO = ("errors", "domain", "ssh", "postgres", "nameserver")
+WITHOUT_DJANGO = ("errors", "domain", "ssh", "postgres", "nameserver", "messenger")
 
 HOMES = {
     "paramiko": {"ssh"},
     "dns": {"nameserver"},
+    "apprise": {"messenger"},
     "procrastinate": {"operations", "admin"},  # the admin hides the queue's own menus
 }
 

@@ -82,9 +82,12 @@ class Messenger:
         """
         wanted = [tag(name) for name in sorted(environments)]
         for service in self._all.find(tag=wanted or ["always"], match_always=True):
-            address = service.url(privacy=False)
-            key = hashlib.sha256(address.encode()).hexdigest()[:16]
-            yield Receiver(key, service.url(privacy=True), service)
+            whole, shown = (
+                str(service.url(privacy=private))  # type: ignore[no-untyped-call]
+                for private in (False, True)
+            )
+            key = hashlib.sha256(whole.encode()).hexdigest()[:16]
+            yield Receiver(key, shown, service)
 
 
 def tag(environment: str) -> str:

@@ -229,7 +229,7 @@ def _key_of(operation: Operation) -> str:
 
 
 def _pause(attempts: int) -> timedelta:
-    return min(_FIRST_PAUSE * 2 ** (attempts - 1), _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * (1 << min(attempts - 1, 20)), _LONGEST_PAUSE)
 
 
 def _lines(targets: Sequence[OperationTarget]) -> Iterator[str]:
@@ -245,4 +245,5 @@ def _lines(targets: Sequence[OperationTarget]) -> Iterator[str]:
 def _is_alone() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        return cursor.fetchone() == (True,)
+        (is_mine,) = cursor.fetchone()
+    return bool(is_mine)

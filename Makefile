@@ -15,7 +15,7 @@ MAKEFLAGS += --keep-going --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo demo-up demo-down test lint test-quick test-lab test-browser \
-        nemesis bench ready ready-tests ready-bench
+        nemesis pictures bench ready ready-tests ready-bench
 
 help: ## Show what can be made
 	@echo "ElepHaaS: make TARGET, where TARGET is one of"
@@ -55,6 +55,9 @@ test-browser: ready-tests ## Run the tests in a browser, one at a time (root)
 
 nemesis: ready-tests ## Break things while primaries move; RUNS=100, SEED=1 (root)
 	$(PYTHON) -m tests.nemesis --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+pictures: ready-tests ## Take the pictures in docs/images anew (root)
+	@$(PYTHON) -m tests.browser.showcase
 
 bench: ready-bench ## Measure against other tools on lab hosts (root)
 	$(PYTHON) -m bench

@@ -79,9 +79,7 @@ class Demo:
 
     def summary(self) -> str:
         """Return what a person needs to begin: address, logins, what there is."""
-        facts = self._kept()
-        if facts is None:
-            raise LabError("The demonstration is not up. Start it with: demo-up")
+        facts = self._known()
         state = self._lab.state
         herds = state.herds.values()
         environments = dict.fromkeys(herd.environment for herd in herds)
@@ -109,6 +107,15 @@ class Demo:
         ]
         return "\n".join(lines)
 
+    @property
+    def address(self) -> str:
+        """Where its page is; LabError when it is not up."""
+        return f"http://localhost:{self._known().port}"
+
+    def password(self, name: str) -> str:
+        """Return the password of one of ``LOGINS``; LabError when it is not up."""
+        return self._known().passwords[name]
+
     def watch(self) -> None:
         """Return when a part of the demonstration has ended; say which one."""
         while True:
@@ -120,6 +127,12 @@ class Demo:
             time.sleep(0.5)
 
     # Parts, in the order in which they come up
+
+    def _known(self) -> Facts:
+        facts = self._kept()
+        if facts is None:
+            raise LabError("The demonstration is not up. Start it with: demo-up")
+        return facts
 
     def _kept(self) -> Facts | None:
         with contextlib.suppress(FileNotFoundError):

@@ -3,8 +3,8 @@
     python -m tests.browser.showcase [--into docs/images]
 
 A lab of its own is brought up and taken down again (root). The pictures show what a
-person sees who follows the README: the front page, a plan, a switchover of every herd at
-once, a herd after it.
+person sees who follows the README: the front page, a plan, a switchover of every herd
+at once, a herd after it.
 """
 
 from __future__ import annotations

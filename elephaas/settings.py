@@ -74,6 +74,8 @@ DNS: dict[str, Any] = {}
 
 NOTIFICATIONS: dict[str, Any] = {}
 
+RETENTION: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -21,6 +21,7 @@ MENU_ORDER = [
     "Instance",
     "DisasterRecovery",
     "Operation",
+    "AuditEntry",
 ]
 
 

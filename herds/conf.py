@@ -93,6 +93,19 @@ class DnsSettings(ZoneSettings):
     timeout: float = 2.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetentionSettings:
+    """The setting ``RETENTION``: how long ``manage.py prune`` keeps what grows.
+
+    Attributes:
+        output_days: days that output of commands is kept.
+        audit_days: days that entries of the audit log are kept.
+    """
+
+    output_days: int = 90
+    audit_days: int = 730
+
+
 EVENTS = ("ended", "failed", "approval", "attention")
 """What notifications can be sent of; ``failed`` is every end that is not a success."""
 
@@ -156,6 +169,16 @@ def notifications() -> NotificationSettings | None:
     if not getattr(settings, "NOTIFICATIONS", None):
         return None
     return _typed(NotificationSettings, "NOTIFICATIONS")
+
+
+@functools.cache
+def retention() -> RetentionSettings:
+    """Return the setting ``RETENTION``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(RetentionSettings, "RETENTION")
 
 
 def commands() -> Mapping[str, str]:
@@ -275,6 +298,7 @@ def _forget(**_: Any) -> None:
     operations.cache_clear()
     dns.cache_clear()
     notifications.cache_clear()
+    retention.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="herds.conf")

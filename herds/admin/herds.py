@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
 from herds.admin.actions import HerdActionsMixin
+from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter, PortFilter
 from herds.models import Herd, Instance
@@ -20,7 +21,7 @@ from herds.selectors import inventory
 
 
 @admin.register(Herd)
-class HerdAdmin(HerdActionsMixin[Herd], InventoryAdmin[Herd]):
+class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]):
     """Replicating groups: each one primary and its standbys."""
 
     list_display = ["name", "port", "virtual_host", "data_root"]

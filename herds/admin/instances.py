@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from herds.admin import badges, facts
 from herds.admin.actions import OperationActionsMixin
 from herds.admin.asking import plan_operation
+from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import (
     EnvironmentFilter,
@@ -36,7 +37,9 @@ from herds.services.register import REGISTER
 
 
 @admin.register(Instance)
-class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
+class InstanceAdmin(
+    OperationActionsMixin[Instance], AuditedMixin[Instance], InventoryAdmin[Instance]
+):
     """Postmasters: one herd on one server each."""
 
     form = InstanceForm

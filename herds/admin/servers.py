@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from herds import conf
 from herds.admin import badges, facts
+from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter
 from herds.admin.forms import HostKeyFields, ServerForm, read_shown_key, sign_shown_key
@@ -24,9 +25,12 @@ from herds.selectors import inventory
 from herds.services import servers
 from herds.services.servers import HostKey
 
+ACCEPT = "herds.accept_host_key_server"
+"""What it takes to say that a host is the one that it says it is."""
+
 
 @admin.register(Server)
-class ServerAdmin(InventoryAdmin[Server]):
+class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
     """Hosts that can carry members of herds."""
 
     form = ServerForm
@@ -47,7 +51,7 @@ class ServerAdmin(InventoryAdmin[Server]):
         """Show the accepted host key of a server that exists."""
         if obj is None:
             return self.fields
-        may_accept = self.has_change_permission(request, obj)
+        may_accept = request.user.has_perm(ACCEPT)
         return [*self.fields, "host_key_to_compare" if may_accept else "accepted_key"]
 
     def get_readonly_fields(
@@ -98,7 +102,7 @@ class ServerAdmin(InventoryAdmin[Server]):
         server = self.get_object(request, object_id)
         if server is None:
             raise Http404(f"There is no server {object_id}.")
-        if not self.has_change_permission(request, server):
+        if not request.user.has_perm(ACCEPT):
             raise PermissionDenied
         if request.method == "POST":
             return self._accept(request, server)

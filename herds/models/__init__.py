@@ -13,13 +13,17 @@ from .operations import (
     OperationTarget,
     Worker,
 )
+from .people import AuditEntry, Freeze, Grant
 
 __all__ = [
     "Alarm",
+    "AuditEntry",
     "DisasterRecovery",
     "Discovery",
     "Environment",
     "Fence",
+    "Freeze",
+    "Grant",
     "Herd",
     "Instance",
     "Notice",

@@ -28,6 +28,7 @@ LAYERS = {
     "management": 5,
     "templatetags": 5,
     "checks": 5,
+    "logins": 5,
     "apps": 5,
 }
 
@@ -42,6 +43,9 @@ NEIGHBOURS = {
     ("templatetags", "admin"),
     ("admin", "templatetags"),
     ("apps", "checks"),
+    ("apps", "logins"),
+    ("apps", "management"),  # the roles are made after a migration
+    ("admin", "logins"),
 }
 
 # Adapters and values are used from anywhere, so they know no web framework.

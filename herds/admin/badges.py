@@ -77,10 +77,15 @@ def state(health: Health | str, word: str, title: str = "") -> SafeString:
 
 
 def environment(name: str | None) -> SafeString:
-    """Mark an environment with its name and the colour band of that name."""
+    """Mark an environment with its name and the colour band of that name.
+
+    A colour that was chosen for it comes from the site's own style sheet (see
+    ``environments.py``), which finds the mark by the name.
+    """
     return format_html(
-        '<span class="ele-env ele-env--{}">{}</span>',
+        '<span class="ele-env ele-env--{}" data-environment="{}">{}</span>',
         environment_hue(name),
+        name or "",
         name or "no environment",
     )
 

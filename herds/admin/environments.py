@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
 
 from herds.admin import badges
 from herds.admin.audited import AuditedMixin
@@ -22,6 +26,40 @@ if TYPE_CHECKING:
 else:
     TypedForm = forms.ModelForm
     GrantRows = FreezeRows = admin.TabularInline
+
+
+_LOOKS = {
+    "red": "prod",
+    "amber": "stage",
+    "green": "dev",
+    "blue": "hue0",
+    "violet": "hue1",
+    "teal": "hue2",
+}
+"""The style sheet's own name of each colour."""
+
+
+@require_safe
+@cache_control(private=True, max_age=60)
+def colours_view(request: HttpRequest) -> HttpResponse:
+    """Give the style sheet of the colours that were chosen for environments."""
+    chosen = Environment.objects.exclude(colour="").values_list("env_name", "colour")
+    rules = [
+        f'.ele-env[data-environment="{_in_css(name)}"] {{'
+        f" background: var(--ele-{look}-bg); border-color: var(--ele-{look}-band);"
+        f" color: var(--ele-{look}-fg); }}"
+        for name, colour in chosen
+        if (look := _LOOKS.get(colour))
+    ]
+    return HttpResponse("\n".join(rules), content_type="text/css; charset=utf-8")
+
+
+def _in_css(text: str) -> str:
+    """Write a text inside a string of a style sheet (CSS Syntax 3, section 4.3.7)."""
+    return "".join(
+        each if each.isalnum() and each.isascii() else f"\\{ord(each):x} "
+        for each in text
+    )
 
 
 def actions_to_grant() -> list[tuple[str, str]]:
@@ -82,6 +120,11 @@ class EnvironmentAdmin(AuditedMixin[Environment], InventoryAdmin[Environment]):
         "Add the first one: herds and servers belong to environments, and an "
         "instance joins a herd and a server of the same environment."
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the style sheet before Django's addresses: the last one takes all."""
+        colours = path("colours.css", colours_view, name="herds_environment_colours")
+        return [colours, *super().get_urls()]
 
     @admin.display(description="System Environment", ordering="env_name")
     def name(self, environment: Environment) -> SafeString:

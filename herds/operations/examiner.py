@@ -124,12 +124,12 @@ def _write(
     )
     if operation is None:
         return
-    action = registry.get(operation.action)
+    action, named = registry.get(operation.action), set[int]()
     for target, plan in zip(targets, plans, strict=True):
         facts = target.plan.get("facts", {})
-        row = (
-            stored(action, target.instance, plan) if target.instance else plan.as_json()
-        )
+        row = plan.as_json()
+        if target.instance is not None:
+            row = stored(action, target.instance, plan, named)
         target.plan = {**row, "facts": {**facts, **plan.facts}}
         target.wave = plan.wave
         if plan.refusal:

@@ -66,6 +66,7 @@ def draft(
         *plans.plan_by_herd(action, [m for m in members if m.pk not in refused]),
         *((m, plans.refused(refused[m.pk])) for m in members if m.pk in refused),
     ]
+    named: set[int] = set()
     with transaction.atomic():
         operation = Operation.objects.create(
             action=action.name,
@@ -84,7 +85,7 @@ def draft(
         )
         OperationTarget.objects.bulk_create(
             [
-                plans.planned_row(operation, action, position, member, plan)
+                plans.planned_row(operation, action, position, member, plan, named)
                 for position, (member, plan) in enumerate(planned)
             ],
             batch_size=1000,
@@ -163,6 +164,12 @@ def confirm(
         audit.record(requester, "confirmed", operation, words=operation.headline)
         dispatch.settle(operation)
     return operation
+
+
+def wants_second_person(operation: Operation) -> str:
+    """Name the environments of a plan in which a second person has to say yes."""
+    targets = list(operation.targets.filter(state=TargetState.PLANNED))
+    return leave.wants_second_person(registry.get(operation.action), targets)
 
 
 def _waits_for_second(

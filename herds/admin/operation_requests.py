@@ -139,6 +139,7 @@ class OperationRequests(OperationPages):
         action = known_action(operation)
         verb = action.verb if action else operation.action.capitalize()
         noun = action.noun if action else "instance"
+        second = _second_person(request, operation)
         return TemplateResponse(
             request,
             "admin/herds/operation/plan.html",
@@ -154,9 +155,8 @@ class OperationRequests(OperationPages):
                 "is_planning": _is_planning(operation),
                 "may_act": may_act(request, operation),
                 "may_choose": _may_answer(request, operation),
-                **_second_person(request, operation),
-                "button": f"{_begins(operation)}{verb} "
-                f"{words.counted(plan.going, noun)}",
+                **second,
+                "button": f"{second['begins']}{verb} {words.counted(plan.going, noun)}",
             },
         )
 
@@ -262,19 +262,14 @@ def _second_person(request: HttpRequest, operation: Operation) -> dict[str, Any]
     where = requests.wants_second_person(operation)
     is_asked = operation.asked_at is not None
     is_asker = operation.asked_by_name == request.user.get_username()
+    begins = "Approve: " if is_asked else "Ask to " if where else ""
     return {
+        "begins": begins,
         "second_where": where,
         "is_asked": is_asked,
         "waits_for_another": is_asked and is_asker,
         "may_decline": is_asked and not is_asker and may_act(request, operation),
     }
-
-
-def _begins(operation: Operation) -> str:
-    """Say what a yes does where two persons have to give it."""
-    if operation.asked_at is not None:
-        return "Approve: "
-    return "Ask to " if requests.wants_second_person(operation) else ""
 
 
 def _is_expired(operation: Operation) -> bool:

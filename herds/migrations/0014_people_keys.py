@@ -7,6 +7,6 @@ from herds.sql import RunSQLFile
 
 class Migration(migrations.Migration):
 
-    dependencies = [("herds", "0012_people")]
+    dependencies = [("herds", "0013_people")]
 
     operations = [RunSQLFile("people_keys.sql", undo="SELECT")]

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('herds', '0011_notices'),
+        ('herds', '0012_agents'),
     ]
 
     operations = [

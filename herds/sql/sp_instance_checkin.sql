@@ -113,13 +113,10 @@ BEGIN
             RETURN NULL;  -- Deleted just now.
         END IF;
         IF NOT FOUND THEN
-            -- One first report of a host at a time: the next finds what this one made.
-            PERFORM pg_advisory_xact_lock(
-                hashtextextended('sp_instance_checkin ' || host, 0));
-            SELECT sp_discover_server(host) AS server_id INTO place;
-            SELECT place.server_id, t.* INTO place
-              FROM sp_take_in(
-                   place.server_id, sHerd, nPort, data_dir, upstream, system_id) AS t;
+            SELECT d.server_id, t.* INTO place
+              FROM sp_discover_server(host) AS d (server_id)
+             CROSS JOIN LATERAL sp_take_in(
+                   d.server_id, sHerd, nPort, data_dir, upstream, system_id) AS t;
             IF place.nInstance IS NULL THEN
                 PERFORM sp_file_discovery(
                     place.server_id, sHerd, nPort, release, bOnline, data_dir, upstream,

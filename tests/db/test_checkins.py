@@ -1,61 +1,410 @@
-"""What agents report, by the functions and with the rights that they have."""
+"""What agents report is recorded: by three functions, from the first report on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
-import psycopg
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from herds.models import Discovery, Fence, Instance, Server
 from tests import factories as make
+from tests.agents import MINUTE, call, checkin, make_agents, recorded
 
 pytestmark = pytest.mark.django_db
 
-ROOT = "/var/lib/postgresql/15/trade"
-
 
 @pytest.fixture(autouse=True)
-def _as_agent(db: None) -> Iterator[None]:
-    """Log in as a member of util_exec, for the statements of ``call``."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE agents LOGIN IN ROLE util_exec")
-        cursor.execute('CREATE ROLE ele01 LOGIN IN ROLE util_exec, util_exec_host')
-    yield
+def _agents(db: None) -> None:
+    make_agents()
 
 
-def call(statement: str, *values: Any, role: str = "agents") -> Any:
-    """Run one statement of an agent; a refused one leaves nothing."""
-    with connection.cursor() as cursor:
-        cursor.execute("SAVEPOINT agent")
-        cursor.execute(f"SET LOCAL SESSION AUTHORIZATION {role}")
-        try:
-            cursor.execute(statement, values)
-            found = cursor.fetchone()
-        except BaseException:
-            cursor.execute("ROLLBACK TO agent")
-            raise
-        cursor.execute("RESET SESSION AUTHORIZATION")
-        cursor.execute("RELEASE agent")
-    return found[0] if found else None
+def herd_of_two() -> tuple[Instance, Instance]:
+    """Make trade with a primary on ele01 and a standby on ele02, seen a minute ago."""
+    primary = recorded(make.instance("trade", "ele01"))
+    return primary, recorded(make.instance("trade", "ele02", master=primary))
 
 
-def checkin(role: str = "agents", **values: Any) -> int | None:
-    """Report an instance: trade on ele01 at 5432, unless said otherwise."""
-    values = {"sHerd": "trade", "sHost": "ele01", "nPort": 5432, **values}
-    named = ", ".join(f"{name} => %s" for name in values)
-    found: int | None = call(
-        f"SELECT utility.sp_instance_checkin({named})", *values.values(), role=role
+# What a report does ------------------------------------------------------------
+
+
+def test_a_report_is_recorded_with_who_saw_it_when() -> None:
+    instance = recorded(make.instance("trade", "ele01", is_online=False))
+
+    number = checkin(
+        sVer="15.18 (Debian 15.18-0+deb12u1)",
+        bOnline=True,
+        sDataDir="/var/lib/postgresql/15/trade",
+        sMasterHost="",
+        nXlog=123456,
+        sSystemId="7301234567890123456",
+        nTimeline=3,
+        nAge=30.0,
     )
-    return found
+
+    assert number == instance.pk
+    instance.refresh_from_db()
+    assert (instance.version, instance.is_online, instance.xlog_pos) == (
+        *("15.18", True, 123456),
+    )
+    assert instance.system_identifier == "7301234567890123456"
+    assert (instance.timeline, instance.observed_by) == (3, "agent")
+    assert instance.observed_at is not None
+    age = timezone.now() - instance.observed_at
+    assert timedelta(seconds=30) <= age < MINUTE
+    assert instance.server.reported_at is not None
 
 
-def test_smoke() -> None:
-    make.instance("trade", "ele01")
-    assert checkin(bOnline=True, sMasterHost="", nXlog=100, sVer="15.18 (Debian x)") == Instance.objects.get().pk
-    assert checkin(sHost="ele09", bOnline=True) is None
-    print(Discovery.objects.values())
+def test_the_first_three_arguments_are_enough() -> None:
+    before = recorded(make.instance("trade", "ele01", xlog_pos=7, timeline=2))
+
+    assert checkin() == before.pk
+
+    after = Instance.objects.get()
+    for field in ("version", "is_online", "xlog_pos", "timeline", "master_id"):
+        assert getattr(after, field) == getattr(before, field)
+    assert after.observed_at != before.observed_at
+
+
+def test_a_promoted_standby_loses_its_upstream() -> None:
+    _, standby = herd_of_two()
+
+    checkin(sHost="ele02", bOnline=True, sMasterHost="")
+
+    standby.refresh_from_db()
+    assert standby.master_id is None
+    assert standby.is_streaming is None
+
+
+def test_a_demoted_primary_gets_an_upstream() -> None:
+    primary, standby = herd_of_two()
+    checkin(sHost="ele02", bOnline=True, sMasterHost="")
+
+    checkin(bOnline=True, sMasterHost="ELE02.", bStreaming=True)
+
+    primary.refresh_from_db()
+    assert primary.master_id == standby.pk
+    assert primary.is_streaming is True
+
+
+def test_host_names_are_of_any_case_and_may_end_with_a_dot() -> None:
+    instance = recorded(make.instance("trade", "ele01"))
+
+    assert checkin(sHost="ELE01.") == instance.pk
+    assert call("SELECT utility.sp_discover_server('Ele01.')") == instance.server_id
+    assert Server.objects.count() == 1
+
+
+def test_a_null_online_state_keeps_what_is_known() -> None:
+    instance = recorded(make.instance("trade", "ele01", is_online=True))
+
+    checkin(bOnline=None, nXlog=9)
+
+    instance.refresh_from_db()
+    assert instance.is_online
+    assert instance.xlog_pos == 9
+
+
+def test_a_new_instance_of_unknown_state_is_not_called_stopped() -> None:
+    make.herd("trade")
+    make.server("ele01")
+
+    checkin(bOnline=None)
+
+    assert Instance.objects.get().observed_at is None
+
+
+def test_a_version_that_goes_down_after_a_restore_is_taken() -> None:
+    instance = recorded(make.instance("trade", "ele01", version="16.2"))
+
+    checkin(sVer="15.4")
+
+    instance.refresh_from_db()
+    assert instance.version == "15.4"
+
+
+def test_a_stopped_clusters_major_version_keeps_the_fuller_one() -> None:
+    instance = recorded(make.instance("trade", "ele01", version="15.4"))
+
+    checkin(sVer="15", bOnline=False)
+
+    instance.refresh_from_db()
+    assert instance.version == "15.4"
+
+
+def test_a_position_may_go_back() -> None:
+    instance = recorded(make.instance("trade", "ele01", xlog_pos=1 << 40))
+
+    checkin(nXlog=1 << 30)
+
+    instance.refresh_from_db()
+    assert instance.xlog_pos == 1 << 30
+
+
+def test_an_older_report_never_overwrites_a_newer_observation() -> None:
+    instance = make.instance("trade", "ele01", is_online=True, xlog_pos=500)
+
+    assert checkin(bOnline=False, nXlog=100, nAge=60.0) == instance.pk
+
+    instance.refresh_from_db()
+    assert (instance.is_online, instance.xlog_pos) == (True, 500)
+
+
+def test_an_observation_dated_an_hour_ahead_does_not_keep_reports_out() -> None:
+    instance = recorded(
+        make.instance("trade", "ele01"), observed_at=timezone.now() + 60 * MINUTE
+    )
+
+    checkin(bOnline=False)
+
+    instance.refresh_from_db()
+    assert not instance.is_online
+    assert instance.observed_at is not None
+    assert instance.observed_at <= timezone.now()
+
+
+def test_a_report_ends_that_an_instance_is_unknown() -> None:
+    instance = recorded(
+        make.instance("trade", "ele01"),
+        unreachable_since=timezone.now() - MINUTE / 2,
+        unreachable_why="no answer",
+    )
+
+    checkin(bOnline=True, nAge=45.0)
+    instance.refresh_from_db()
+    assert instance.unreachable_since is not None
+
+    checkin(bOnline=True)
+    instance.refresh_from_db()
+    assert (instance.unreachable_since, instance.unreachable_why) == (None, "")
+
+
+def test_a_running_instance_that_moved_takes_its_directory_along() -> None:
+    instance = recorded(make.instance("trade", "ele01"))
+
+    checkin(bOnline=True, sDataDir="/data/trade/")
+    instance.refresh_from_db()
+    assert instance.local_pgdata == "/data/trade"
+
+    checkin(bOnline=True, sDataDir=instance.herd.pgdata)
+    instance.refresh_from_db()
+    assert instance.local_pgdata == ""
+
+
+def test_a_stopped_twin_of_the_same_name_and_port_overwrites_nothing() -> None:
+    instance = recorded(make.instance("trade", "ele01", version="15.4"))
+
+    assert checkin(bOnline=False, sVer="14", sDataDir="/old/trade") is None
+
+    instance.refresh_from_db()
+    assert (instance.is_online, instance.version) == (True, "15.4")
+    assert "ele01 carries herd trade" in Discovery.objects.get().why
+
+
+def test_lag_is_told_where_both_readings_are_of_one_moment() -> None:
+    _, standby = herd_of_two()
+    checkin(sHost="ele02", bOnline=True, sMasterHost="ele01", nXlog=900)
+    standby.refresh_from_db()
+    assert standby.lag_octets is None
+
+    checkin(bOnline=True, sMasterHost="", nXlog=1000)
+    recorded(standby)
+    checkin(sHost="ele02", bOnline=True, sMasterHost="ele01", nXlog=900)
+
+    standby.refresh_from_db()
+    assert standby.lag_octets == 100
+    assert standby.lag_seen_at is not None
+
+
+def test_a_fenced_primary_that_is_down_does_not_become_primary_again() -> None:
+    former, primary = herd_of_two()
+    recorded(primary, master=None)
+    former = recorded(former, master=primary, is_online=False)
+    fence = Fence.objects.create(instance=former)
+
+    checkin(bOnline=False, sMasterHost="")
+    former.refresh_from_db()
+    assert former.master_id == primary.pk
+
+    checkin(bOnline=True, sMasterHost="")
+    former.refresh_from_db()
+    fence.refresh_from_db()
+    assert former.master_id is None
+    assert fence.seen_writable_at is not None
+
+
+# Upstreams ---------------------------------------------------------------------
+
+
+def test_a_virtual_host_as_upstream_means_the_primary() -> None:
+    primary, standby = herd_of_two()
+    primary.herd.vhost = "trade.db.test"
+    primary.herd.save()
+    recorded(standby, master=None)
+    recorded(primary, master=standby)
+
+    checkin(bOnline=True, sMasterHost="")
+    checkin(sHost="ele02", bOnline=True, sMasterHost="trade.db.test")
+
+    standby.refresh_from_db()
+    assert standby.master_id == primary.pk
+
+
+def test_an_upstream_is_found_with_and_without_its_domain() -> None:
+    primary, standby = herd_of_two()
+    third = recorded(make.instance("trade", "ele03", master=primary))
+
+    checkin(sHost="ele03", bOnline=True, sMasterHost="ele02.lab.test")
+
+    third.refresh_from_db()
+    assert third.master_id == standby.pk
+
+
+def test_an_unknown_upstream_leaves_the_recorded_one_and_is_kept_by_name() -> None:
+    primary, standby = herd_of_two()
+
+    checkin(sHost="ele02", bOnline=True, sMasterHost="10.0.0.77")
+    standby.refresh_from_db()
+    assert (standby.master_id, standby.upstream_host) == (primary.pk, "10.0.0.77")
+
+    checkin(sHost="ele02", bOnline=True, sMasterHost="ele01")
+    standby.refresh_from_db()
+    assert (standby.master_id, standby.upstream_host) == (primary.pk, "")
+
+
+def test_no_instance_becomes_its_own_upstream() -> None:
+    primary, _ = herd_of_two()
+
+    checkin(bOnline=True, sMasterHost="ele01")
+
+    primary.refresh_from_db()
+    assert primary.master_id != primary.pk
+    assert primary.upstream_host == "ele01"
+
+
+# First reports -----------------------------------------------------------------
+
+
+def test_a_new_instance_goes_to_its_upstreams_herd() -> None:
+    primary = make.instance("trade", "ele01")
+    make.server("ele02")
+
+    number = checkin(sHost="ele02", bOnline=True, sMasterHost="ele01", sVer="15.4")
+
+    new = Instance.objects.get(pk=number)
+    assert (new.herd, new.master, new.is_online) == (primary.herd, primary, True)
+
+
+def test_a_new_instance_on_a_host_without_environment_follows_its_upstream() -> None:
+    primary = make.instance("trade", "ele01")
+
+    number = checkin(sHost="ele09", bOnline=True, sMasterHost="ele01")
+
+    assert Instance.objects.get(pk=number).herd == primary.herd
+    assert Server.objects.get(hostname="ele09").environment is None
+
+
+def test_a_new_instance_goes_to_the_herd_of_its_name_port_and_environment() -> None:
+    herd = make.herd("trade")
+    make.herd("trade", "stage")
+    make.server("ele01")
+
+    number = checkin(bOnline=True, sMasterHost="", sDataDir="/data/trade")
+
+    new = Instance.objects.get(pk=number)
+    assert (new.herd, new.local_pgdata) == (herd, "/data/trade")
+
+
+def test_a_new_standby_of_an_unknown_upstream_follows_the_herds_primary() -> None:
+    primary = make.instance("trade", "ele01")
+    make.server("ele02")
+
+    number = checkin(sHost="ele02", bOnline=True, sMasterHost="10.0.0.77")
+
+    new = Instance.objects.get(pk=number)
+    assert (new.master, new.upstream_host) == (primary, "10.0.0.77")
+
+
+def test_a_standby_never_enters_a_herd_as_its_primary() -> None:
+    make.herd("trade")
+    make.server("ele01")
+
+    assert checkin(bOnline=True, sMasterHost="ele77") is None
+
+    assert "follows ele77" in Discovery.objects.get().why
+    assert not Instance.objects.exists()
+
+
+def test_a_host_nobody_knows_is_registered_and_its_instance_listed() -> None:
+    assert checkin(sHost="ele09", bOnline=True, sVer="17.2", nXlog=5) is None
+
+    server = Server.objects.get()
+    found = Discovery.objects.get()
+    assert (server.hostname, server.environment) == ("ele09", None)
+    assert server.discovered_at is not None
+    assert found.server == server
+    assert (found.version, found.is_online, found.xlog_pos) == ("17.2", True, 5)
+    assert found.why == "ele09 has no environment yet. Choose one."
+
+
+def test_what_was_listed_is_recorded_once_its_herd_is_there() -> None:
+    make.server("ele01")
+    assert checkin(bOnline=True, sMasterHost="") is None
+    assert "No herd of prod" in Discovery.objects.get().why
+
+    make.herd("trade")
+
+    assert checkin(bOnline=True, sMasterHost="") == Instance.objects.get().pk
+    assert not Discovery.objects.exists()
+
+
+def test_another_database_of_the_same_name_does_not_join_a_herd() -> None:
+    recorded(make.instance("trade", "ele01"), system_identifier="71")
+    make.server("ele02")
+
+    assert checkin(sHost="ele02", bOnline=True, sMasterHost="", sSystemId="72") is None
+    assert "system identifier differs" in Discovery.objects.get().why
+    assert checkin(sHost="ele02", bOnline=True, sSystemId="71") is not None
+
+
+def test_a_herd_of_another_environment_takes_nobody_in() -> None:
+    make.instance("trade", "ele01", "prod")
+    make.server("ele02", "stage")
+
+    assert checkin(sHost="ele02", bOnline=True, sMasterHost="ele01") is None
+    assert "ele02 belongs to stage" in Discovery.objects.get().why
+
+
+def test_a_port_that_another_herd_has_there_is_not_given_twice() -> None:
+    make.herd("quote", db_port=5432)
+    make.instance("quote", "ele01")
+    make.herd("trade", db_port=5432)
+
+    assert checkin(bOnline=True, sMasterHost="") is None
+    assert "quote at the same port already" in Discovery.objects.get().why
+
+
+def test_two_herds_that_fit_are_a_persons_choice() -> None:
+    make.herd("trade", base_name="main", db_port=5432)
+    make.herd("quote", base_name="main", db_port=5432)
+    make.server("ele01")
+
+    assert checkin(sHerd="main", bOnline=True, sMasterHost="") is None
+    assert "More than one herd" in Discovery.objects.get().why
+
+
+def test_the_same_directory_at_the_same_port_is_the_same_instance() -> None:
+    instance = recorded(make.instance("trade", "ele01"))
+
+    number = checkin(sHerd="15-data", sDataDir=instance.data_directory, bOnline=True)
+
+    assert number == instance.pk
+
+
+def test_a_herd_is_found_by_name_port_and_environment() -> None:
+    herd = make.herd("trade")
+    find = "SELECT utility.sp_get_herd(%s, %s, %s)"
+
+    assert call(find, "trade", 5432, herd.environment_id) == herd.pk
+    assert call(find, "trade", 5433, herd.environment_id) is None
+    assert call(find, "trade", 5432, None) is None

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -44,12 +45,14 @@ class PlaceForm(forms.Form):
         label="Name of a New Herd",
         max_length=100,
         required=False,
+        widget=AdminTextInputWidget,
         help_text="Only where a new herd is made. What people call it.",
     )
     pgdata = forms.CharField(
         label="Data Root of a New Herd",
         max_length=1000,
         required=False,
+        widget=AdminTextInputWidget,
         help_text="Only where a new herd is made. As reported, unless you know better.",
     )
     environment = EnvironmentChoices(
@@ -104,14 +107,13 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
     """Instances that agents found and nobody has placed in a herd yet."""
 
     list_display = [
-        "cluster_name",
         "container",
-        "port",
+        "placing",
+        "cluster",
         "version_number",
         "online",
         "upstream",
         "why",
-        "placing",
     ]
     list_filter = [("server__environment", EnvironmentFilter)]
     search_fields = ["server__hostname", "base_name", "version"]
@@ -198,7 +200,7 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
                 ("Cluster name", self.cluster_name(discovery)),
                 ("DB port", self.port(discovery)),
                 ("Version", self.version_number(discovery)),
-                ("Online?", self.online(discovery)),
+                ("State", self.online(discovery)),
                 ("Upstream", self.upstream(discovery)),
                 ("Data directory", self.data_directory(discovery)),
             ],
@@ -256,6 +258,13 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
         """Show the name the host's own tools know the cluster by."""
         return badges.mono(discovery.base_name)
 
+    @admin.display(description="Cluster", ordering="base_name")
+    def cluster(self, discovery: Discovery) -> SafeString:
+        """Show the cluster's name and port, in one column of a wide list."""
+        return format_html(
+            "{} port {}", self.cluster_name(discovery), self.port(discovery)
+        )
+
     @admin.display(description="Container", ordering="server__hostname")
     def container(self, discovery: Discovery) -> SafeString:
         """Show the host with its environment beside it."""
@@ -267,7 +276,7 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
     @admin.display(description="DB Port", ordering="db_port")
     def port(self, discovery: Discovery) -> SafeString:
         """Show the port it was found at."""
-        return badges.number(discovery.db_port)
+        return badges.mono(discovery.db_port)
 
     @admin.display(description="Version", ordering="version")
     def version_number(self, discovery: Discovery) -> str | None:

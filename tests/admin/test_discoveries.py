@@ -56,9 +56,10 @@ def test_the_list_says_what_was_found_and_what_is_missing(
 
     row = rows(visit(administrator, LIST))[0]
 
-    assert row[:4] == ["trade", "ele09 no environment", "5432", "15.4"]
+    assert row[:2] == ["ele09 no environment", "Place"]
+    assert row[2:4] == ["trade port 5432", "15.4"]
     assert row[4].startswith("✔ online, ")
-    assert row[5:] == ["ele01", "ele09 has no environment yet. Choose one.", "Place"]
+    assert row[5:] == ["ele01", "ele09 has no environment yet. Choose one."]
 
 
 def test_the_likely_herd_is_chosen_already_and_yes_places_it(

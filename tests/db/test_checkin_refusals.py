@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, DataError, connection
 
 from herds.models import Discovery, Instance, Server
+from herds.sql import FOLDER
 from tests import factories as make
 from tests.agents import call, checkin, make_agents, recorded
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.django_db
 
@@ -237,3 +242,29 @@ def test_an_agent_bound_to_its_host_reports_for_no_other() -> None:
         call("SELECT utility.sp_discover_server('ele77')", role="ele01")
 
     assert Instance.objects.get(server__hostname="ele02").is_online
+
+
+def test_roles_that_migrate_may_not_make_are_made_later_as_documented() -> None:
+    page = (ROOT / "docs" / "discovery.md").read_text()
+    by_hand = next(
+        block
+        for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+        if "CREATE ROLE util_exec NOLOGIN" in block
+    )
+    may = (
+        "SELECT has_function_privilege(to_regrole('util_exec'), oid, 'EXECUTE')"
+        " FROM pg_proc WHERE proname = 'sp_instance_checkin'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("DROP OWNED BY util_exec")
+        cursor.execute("DROP ROLE util_exec, util_exec_host")
+        cursor.execute("CREATE ROLE plain")
+        cursor.execute("SET LOCAL ROLE plain")
+        cursor.execute((FOLDER / "agents_roles.sql").read_text())
+        cursor.execute("RESET ROLE")
+        cursor.execute((FOLDER / "agents_rights.sql").read_text())
+        cursor.execute(may)
+        assert cursor.fetchone() == (None,)
+        cursor.execute(by_hand)
+        cursor.execute(may)
+        assert cursor.fetchone() == (True,)

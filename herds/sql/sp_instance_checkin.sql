@@ -44,7 +44,7 @@ DECLARE
 
     refusal text;
     seen timestamptz;
-    known integer;
+    known_as text;
     place record;
     kept record;
     new record;
@@ -102,14 +102,10 @@ BEGIN
           LEFT JOIN ele_instance l ON l.instance_id = i.master_id
           LEFT JOIN ele_server l_server ON l_server.server_id = l.server_id
           LEFT JOIN ele_fence f ON f.instance_id = i.instance_id
-         WHERE i.instance_id = coalesce(known, (
-               SELECT min(i2.instance_id)
-                 FROM ele_server s2
-                 JOIN ele_instance i2 ON i2.server_id = s2.server_id
-                 JOIN ele_herd h2 ON h2.herd_id = i2.herd_id
-                WHERE lower(s2.hostname) = host
-                  AND h2.base_name = sHerd AND h2.db_port = nPort));
-        IF NOT FOUND AND known IS NOT NULL THEN
+         WHERE lower(s.hostname) = host AND h.db_port = nPort
+           AND h.base_name = coalesce(known_as, sHerd)
+         LIMIT 1;
+        IF NOT FOUND AND known_as IS NOT NULL THEN
             RETURN NULL;  -- Deleted just now.
         END IF;
         IF NOT FOUND THEN
@@ -117,13 +113,13 @@ BEGIN
               FROM sp_discover_server(host) AS d (server_id)
              CROSS JOIN LATERAL sp_take_in(
                    d.server_id, sHerd, nPort, data_dir, upstream, system_id) AS t;
-            IF place.nInstance IS NULL THEN
+            IF place.sKnownAs IS NULL THEN
                 PERFORM sp_file_discovery(
                     place.server_id, sHerd, nPort, release, bOnline, data_dir, upstream,
                     nXlog, system_id, nTimeline, seen, place.sWhy);
                 RETURN NULL;
             END IF;
-            known := place.nInstance;
+            known_as := place.sKnownAs;
             CONTINUE;
         END IF;
 

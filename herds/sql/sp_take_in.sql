@@ -46,11 +46,13 @@ $$;
 
 -- Finds or makes the row of an instance that (name, port, server) do not lead to.
 --
+-- Gives the cluster name of its herd, which leads to it from then on.
+--
 -- Its herd is its upstream's, else that of (cluster name, port, server's environment).
 -- What would break a herd is left to a person: sWhy says what is missing.
 CREATE FUNCTION sp_take_in(
     nServer integer, sName text, nPort integer, sDataDir text, sUpstream text,
-    sSystemId text, OUT nInstance integer, OUT sWhy text)
+    sSystemId text, OUT sKnownAs text, OUT sWhy text)
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
 AS $$
@@ -65,7 +67,7 @@ BEGIN
      WHERE s.server_id = nServer;
 
     -- The same directory at the same port is the same instance, whatever its name.
-    SELECT i.instance_id INTO nInstance
+    SELECT h.base_name INTO sKnownAs
       FROM ele_instance i JOIN ele_herd h ON h.herd_id = i.herd_id
      WHERE i.server_id = nServer AND h.db_port = nPort
        AND rtrim(coalesce(nullif(i.local_pgdata, ''), h.pgdata), '/') = sDataDir
@@ -74,7 +76,8 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT h.herd_id, h.herd_name, h.pgdata, h.environment_id, e.env_name INTO herd
+    SELECT h.herd_id, h.herd_name, h.base_name, h.pgdata, h.environment_id, e.env_name
+      INTO herd
       FROM ele_herd h
       LEFT JOIN ele_environment e ON e.environment_id = h.environment_id
      WHERE h.db_port = nPort
@@ -84,7 +87,8 @@ BEGIN
                AND s.server_id <> nServer))
      ORDER BY h.base_name <> sName, h.herd_id LIMIT 1;
     IF NOT FOUND THEN
-        SELECT h.herd_id, h.herd_name, h.pgdata, h.environment_id, e.env_name
+        SELECT h.herd_id, h.herd_name, h.base_name, h.pgdata, h.environment_id,
+               e.env_name
           INTO herd
           FROM ele_herd h
           JOIN ele_environment e ON e.environment_id = h.environment_id
@@ -155,12 +159,8 @@ BEGIN
                  -- Nobody knows its role yet: a herd keeps the primary it has.
                  CASE WHEN sUpstream IS NULL
                       THEN sp_sole_primary(herd.herd_id, NULL) END)
-    ON CONFLICT DO NOTHING
-      RETURNING instance_id INTO nInstance;
-    IF nInstance IS NULL THEN
-        SELECT instance_id INTO nInstance FROM ele_instance
-         WHERE herd_id = herd.herd_id AND server_id = nServer;
-    END IF;
+    ON CONFLICT DO NOTHING;
+    sKnownAs := herd.base_name;
     DELETE FROM ele_discovery
      WHERE server_id = nServer AND db_port = nPort AND base_name = sName;
 END;

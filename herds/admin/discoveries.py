@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -130,7 +131,7 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
         "first_reported",
         "placing",
     ]
-    readonly_fields = fields
+    readonly_fields = [*fields]  # type: ignore[list-item]
     help_summary = "What agents found and nobody has placed in a herd yet."
     first_step = (
         "There is nothing to do: whatever agents have reported has its place in a herd."
@@ -152,11 +153,11 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
         """Let those see them who may place them, too."""
         return request.user.has_perm(PLACE) or super().has_view_permission(request, obj)
 
-    def get_list_display(self, request: HttpRequest) -> list[str]:
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Offer to place to those who may."""
         return _without_placing(self.list_display, request)
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Offer to place to those who may."""
         return _without_placing(self.fields, request)
 
@@ -220,10 +221,12 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
         )
 
     def _placed(self, request: HttpRequest, placed: Placed) -> HttpResponse:
-        instance = placed.instance
-        server, herd = instance.server, instance.herd
-        if placed.founded is not None:
-            self.log_addition(request, herd, f"Made for what {server} reported.")
+        # Django's log takes rows of any model; its types know the menu's own only.
+        instance: Any = placed.instance
+        server: Any = instance.server
+        founded: Any = placed.founded
+        if founded is not None:
+            self.log_addition(request, founded, f"Made for what {server} reported.")
         if placed.moved is not None:
             story = f"Given the environment {facts.environment_name(server)}."
             self.log_change(request, server, story)
@@ -321,6 +324,6 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
         )
 
 
-def _without_placing(names: list[str], request: HttpRequest) -> list[str]:
+def _without_placing(names: Iterable[Any], request: HttpRequest) -> list[Any]:
     may = request.user.has_perm(PLACE)
     return [name for name in names if may or name != "placing"]

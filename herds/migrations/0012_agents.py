@@ -7,7 +7,7 @@ from herds.sql import RunSQLFile
 
 class Migration(migrations.Migration):
 
-    dependencies = [("herds", "0010_freshness")]
+    dependencies = [("herds", "0011_notices")]
 
     operations = [
         migrations.AddField(

@@ -63,9 +63,10 @@ def connect(seconds: float, **parameters: Any) -> Any:
 
 
 def words(error: BaseException) -> str:
-    """Return an error as one line."""
+    """Return an error as one line without a full stop: the first, not its hints."""
     if isinstance(error, TooSlow):
         return "it gives no answer"
     diagnosis = getattr(error, "diag", None)
     told = getattr(diagnosis, "message_primary", None) or str(error)
-    return " ".join(told.split()) or type(error).__name__
+    lines = told.strip().splitlines() or [type(error).__name__]
+    return " ".join(lines[0].split()).rstrip(".?")

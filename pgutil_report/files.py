@@ -36,10 +36,11 @@ def read_with_owner(
     # A pipe in place of the file must not make us wait for its writer.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise Unfit(f"{path} is no regular file.")
     with open(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise Unfit(f"{path} is no regular file.")
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise Unfit(f"{path} is larger than {limit} bytes.")

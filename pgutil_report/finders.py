@@ -18,7 +18,7 @@ MOST = 1000
 
 _CLUSTER = re.compile(
     r"(?P<version>\d\S*)\s+(?P<name>\S+)\s+(?P<port>\d+)\s+\S+\s+\S+"
-    r"(?:\s+(?P<directory>/.*?)(?:\s+(?:/|<|syslog).*)?)?$"
+    r"(?:\s+(?P<directory>/.*?)(?:\s+(?:/|<|syslog).*)?|\s.*)?$"
 )
 _DIRECTORY_OPTION = re.compile(r"^(?:-D|--pgdata=?)(.*)$")
 
@@ -203,13 +203,19 @@ def roots(places: Places) -> Iterator[Candidate]:
 
     A root is one itself, or holds them directly or one level deeper.
     """
-    patterns = list(places.distributions)
+    for pattern in places.distributions:
+        for directory in sorted(glob.iglob(pattern)):
+            # One that is closed to us is named, so that somebody can open it.
+            if _holds_data(directory) or not os.access(directory, os.X_OK):
+                yield Candidate(directory)
     for root in places.roots:
         escaped = glob.escape(root.rstrip("/") or "/")
-        patterns += [escaped, f"{escaped}/*", f"{escaped}/*/*"]
-    for pattern in patterns:
-        for marker in sorted(glob.iglob(f"{pattern}/PG_VERSION")):
-            yield Candidate(os.path.dirname(marker))
+        for pattern in (escaped, f"{escaped}/*", f"{escaped}/*/*"):
+            yield from map(Candidate, filter(_holds_data, sorted(glob.iglob(pattern))))
+
+
+def _holds_data(directory: str) -> bool:
+    return os.path.exists(os.path.join(directory, "PG_VERSION"))
 
 
 def remembered(places: Places) -> Iterator[Candidate]:

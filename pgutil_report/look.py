@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pgutil_report import controldata, files, lockfiles, pgconf
-from pgutil_report.server import Answer
-from pgutil_report.values import PRIMARY, STANDBY, Candidate, Instance
+from pgutil_report.values import PRIMARY, STANDBY, Answer, Candidate, Instance
 
 DEFAULT_PORT = 5432
 _MAJOR = re.compile(r"\d{1,2}(\.\d{1,2})?")

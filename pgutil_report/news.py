@@ -111,6 +111,8 @@ def _why(
     instance: Instance, before: dict[str, Any] | None, bounds: Bounds, now: float
 ) -> str:
     """Return why an instance is to be reported, "" where it is not."""
+    if instance.version is None:
+        return ""  # Its directory is closed to us: which instance it is, is a guess.
     if not before or not before["at"] or before["place"] != instance.place:
         return "new"
     if instance.online is None:

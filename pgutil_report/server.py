@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
-from dataclasses import dataclass
 from typing import Any
 
 from pgutil_report import database, pgconf
+from pgutil_report.values import Answer
 
 OLDEST = 100000
 """PostgreSQL 10, which first called it WAL."""
@@ -37,20 +37,6 @@ SELECT (CASE WHEN pg_is_in_recovery()
 
 class Stranger(Exception):
     """The server that answers is not the one that was meant."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server says of itself; ``upstream`` is a host, or a socket's directory."""
-
-    version: str
-    is_standby: bool
-    position: int | None = None
-    system_identifier: str | None = None
-    timeline: int | None = None
-    is_streaming: bool | None = None
-    upstream: str | None = None
-    cluster_name: str = ""
 
 
 def ask(

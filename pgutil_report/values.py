@@ -53,6 +53,20 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a server says of itself; ``upstream`` is a host, or a socket's directory."""
+
+    version: str
+    is_standby: bool
+    position: int | None = None
+    system_identifier: str | None = None
+    timeline: int | None = None
+    is_streaming: bool | None = None
+    upstream: str | None = None
+    cluster_name: str = ""
+
+
+@dataclass(frozen=True)
 class Instance:
     """What was seen of one instance; None says that something is not known.
 

@@ -132,7 +132,7 @@ BEGIN
         END IF;
 
         -- What is dated in the future was dated by a clock that is ahead.
-        IF seen < least(kept.observed_at, moment) THEN
+        IF seen < kept.observed_at AND seen < moment THEN
             RETURN kept.instance_id;
         END IF;
 

@@ -57,6 +57,18 @@ def test_a_report_is_recorded_with_who_saw_it_when() -> None:
     assert instance.server.reported_at is not None
 
 
+def test_the_first_report_of_an_instance_may_be_a_moment_old() -> None:
+    made = make.instance("trade", "ele01", is_online=False)
+    instance = recorded(made, observed_at=None)
+
+    checkin(bOnline=True, sVer="15.4", nXlog=99, nAge=0.5)
+
+    instance.refresh_from_db()
+    assert (instance.is_online, instance.version) == (True, "15.4")
+    assert instance.xlog_pos == 99
+    assert instance.observed_at is not None
+
+
 def test_the_first_three_arguments_are_enough() -> None:
     before = recorded(make.instance("trade", "ele01", xlog_pos=7, timeline=2))
 

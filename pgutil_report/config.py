@@ -19,8 +19,8 @@ _SECRET = re.compile(r"pass(wd|word|phrase)?$|_pw$|secret|token")
 
 _SSL = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")
 
-_UPSTREAM = ("db_host", "db_port", "db_user", "db_name", "db_schema", *_SSL)
-_REPORT = (
+UPSTREAM_KEYS = ("db_host", "db_port", "db_user", "db_name", "db_schema", *_SSL)
+REPORT_KEYS = (
     *("host_name", "os_user", "interval", "heartbeat", "position_bytes", "timeout"),
     *("data_roots", "socket_directories", "state_file"),
     *("instance_user", "instance_database"),
@@ -115,6 +115,14 @@ def parse(text: str) -> Config:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     try:
         parser.read_string(text)
+    except configparser.MissingSectionHeaderError as error:
+        raise WrongConfiguration(
+            f"line {error.lineno} stands before the first section, [upstream]."
+        ) from None
+    except configparser.ParsingError as error:
+        # The line itself is not shown: it may be a password.
+        numbers = ", ".join(str(number) for number, _ in error.errors)
+        raise WrongConfiguration(f"line {numbers} is no `name = value`.") from None
     except configparser.Error as error:
         raise WrongConfiguration(" ".join(str(error).split())) from None
     unknown = set(parser.sections()) - {"upstream", "report", "names"}
@@ -124,9 +132,9 @@ def parse(text: str) -> Config:
             "[names]."
         )
     return Config(
-        upstream=_upstream(_section(parser, "upstream", _UPSTREAM)),
+        upstream=_upstream(_section(parser, "upstream", UPSTREAM_KEYS)),
         names=_names(parser),
-        **_report(_section(parser, "report", _REPORT)),  # type: ignore[arg-type]
+        **_report(_section(parser, "report", REPORT_KEYS)),  # type: ignore[arg-type]
     )
 
 

@@ -57,7 +57,8 @@ def test_everything_can_be_said() -> None:
         (UPSTREAM + "[report]\nhost_name = not a host\n", "no host name"),
         (UPSTREAM + "[names]\nhere = trade\n", "/path/of/the/data"),
         (UPSTREAM + "[names]\n/here = tr ade\n", "a cluster name has"),
-        ("db_host = x\n", "no section headers"),
+        ("db_host = x\n", "line 1 stands before the first section"),
+        (UPSTREAM + "db_port 5432\n", "line 3 is no `name = value`"),
     ],
 )
 def test_what_is_wrong_is_refused_with_the_reason(text: str, told: str) -> None:
@@ -73,6 +74,13 @@ def test_a_password_is_refused_and_its_place_is_named(key: str) -> None:
         config.parse(UPSTREAM + f"{key} = tiger42\n")
 
     assert "tiger42" not in str(refused.value)
+
+
+def test_a_line_that_is_not_understood_is_not_shown() -> None:
+    for text in ("db_password tiger42\n" + UPSTREAM, UPSTREAM + "password tiger42\n"):
+        with pytest.raises(WrongConfiguration) as refused:
+            config.parse(text)
+        assert "tiger42" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_named_with_what_belongs_in_it(

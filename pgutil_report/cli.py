@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 
 from pgutil_report import config, look, news, rounds, state
+from pgutil_report.values import Answer
 
 DONE = 0
 UNTOLD = 1
@@ -133,7 +134,7 @@ def _round(settings: config.Config) -> rounds.Round:
         if name not in ("PGPASSFILE", "PGSSLROOTCERT"):
             del os.environ[name]
 
-    def ask(directory: str, host: str, port: int) -> server.Answer:
+    def ask(directory: str, host: str, port: int) -> Answer:
         return server.ask(
             directory,
             host,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from pgutil_report import cli, config
 from tests.docs.pages import ROOT, blocks, codes, section, tables
 

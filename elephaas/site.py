@@ -20,6 +20,7 @@ MENU_ORDER = [
     "Server",
     "Instance",
     "DisasterRecovery",
+    "Discovery",
     "Operation",
     "AuditEntry",
 ]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import demo_settings, files
+from lab import agents, demo_settings, files
 from lab.control import ManageHook, start
 from lab.errors import LabError
 from lab.lab import Lab
@@ -102,6 +102,7 @@ class Demo:
             "",
             f"  {lab} status | kill HOST | boot HOST | cut HOST | heal",
             f"  {lab} exec HOST -- CMD…",
+            f"  {lab} exec {state.database_hosts[0]} -- pgutil_report --once",
             f"  {lab} manage operate restart --herd {next(iter(state.herds))}",
             "",
         ]
@@ -184,11 +185,11 @@ class Demo:
     def _start_metadata(self) -> None:
         # As root: the server gives its files to postgres, and runs as postgres.
         command = [sys.executable, "-m", "lab.demo_metadata"]
+        command += [str(self.directory / "metadata"), self._lab.state.network]
         self._run(
-            self._lab.control.command(
-                [*command, str(self.directory / "metadata")], directory=str(PROJECT)
-            ),
+            self._lab.control.command(command, directory=str(PROJECT)),
             "The metadata server",
+            agents.password(self._lab.state),
         )
 
     def _fill(self, facts: Facts) -> None:

@@ -92,6 +92,11 @@ def online(instance: Instance) -> SafeString:
 def role(instance: Instance) -> SafeString:
     """Tell whether an instance is its herd's primary, or whose replica it is."""
     upstream = instance.master
+    if upstream is None and instance.upstream_host:
+        return format_html(
+            '<span class="ele-replica">replica of {}, no member of this herd</span>',
+            badges.mono(instance.upstream_host),
+        )
     if upstream is None:
         return mark_safe('<strong class="ele-primary">primary</strong>')
     return format_html(

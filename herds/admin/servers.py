@@ -52,13 +52,16 @@ class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
         if obj is None:
             return self.fields
         may_accept = request.user.has_perm(ACCEPT)
-        return [*self.fields, "host_key_to_compare" if may_accept else "accepted_key"]
+        shown = ["host_key_to_compare" if may_accept else "accepted_key"]
+        if obj.reported_at is not None:
+            shown.append("agent")
+        return [*self.fields, *shown]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Server | None = None
     ) -> list[str]:
         """Keep the host key out of the form: it is accepted, not typed."""
-        return [] if obj is None else ["host_key_to_compare", "accepted_key"]
+        return [] if obj is None else ["host_key_to_compare", "accepted_key", "agent"]
 
     def get_urls(self) -> list[URLPattern]:
         """Put the host key's page before Django's addresses."""
@@ -177,6 +180,16 @@ class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
     def environment_name(self, server: Server) -> SafeString:
         """Show the environment in its own colour."""
         return badges.environment(facts.environment_name(server))
+
+    @admin.display(description="Agent")
+    def agent(self, server: Server) -> SafeString:
+        """Show when an agent on this host reported, last and first."""
+        last = format_html("reported {}", badges.age(server.reported_at))
+        if server.discovered_at is None:
+            return last
+        return format_html(
+            "{}; it registered this host {}", last, badges.age(server.discovered_at)
+        )
 
     @admin.display(description="Host Key")
     def accepted_key(self, server: Server) -> SafeString:

@@ -341,6 +341,14 @@ class Instance(Stamped):
         related_name="followers",
         verbose_name="Upstream",
     )
+    upstream_host = models.CharField(
+        max_length=253,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The upstream an agent reports, where that is no member of the herd.",
+    )
     observed_at = models.DateTimeField(
         null=True,
         blank=True,

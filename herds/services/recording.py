@@ -51,13 +51,14 @@ def record_vhost(herd_id: int, sight: VhostSight) -> None:
 
 def note_succession(former_id: int, primary_id: int) -> None:
     """Note that a primary was succeeded, whatever becomes of either from then on."""
-    Instance.objects.filter(pk=primary_id).update(master=None)
+    Instance.objects.filter(pk=primary_id).update(master=None, upstream_host="")
     Instance.objects.filter(pk=former_id).update(master_id=primary_id)
 
 
 _KEEP = """
     UPDATE ele_instance
        SET is_online = %s, version = %s, xlog_pos = %s, master_id = %s,
+           upstream_host = %s,
            observed_at = %s, unreachable_since = %s, unreachable_why = %s
      WHERE instance_id = %s
     """
@@ -134,6 +135,7 @@ def _keep(members: Sequence[Instance]) -> None:
                     member.version,
                     member.xlog_pos,
                     member.master_id,
+                    member.upstream_host,
                     member.observed_at,
                     member.unreachable_since,
                     member.unreachable_why,
@@ -162,6 +164,8 @@ def _note_upstream(
     members: Mapping[int, Instance],
     sightings: Mapping[int, Observation],
 ) -> None:
+    # Named by an agent, until somebody sees more.
+    member.upstream_host = ""
     if seen.facts.get("upstream") in members:
         member.master = members[seen.facts["upstream"]]
         return

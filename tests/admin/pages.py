@@ -15,6 +15,7 @@ LISTS = {
     "server": "/admin/herds/server/",
     "instance": "/admin/herds/instance/",
     "disasterrecovery": "/admin/herds/disasterrecovery/",
+    "discovery": "/admin/herds/discovery/",
 }
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from .audited import AuditedMixin
 
 
-class AuditedUserAdmin(AuditedMixin[User], UserAdmin):
+class AuditedUserAdmin(AuditedMixin[User], UserAdmin):  # type: ignore[type-arg]
     """Accounts: what they may do, and who changed that."""
 
 
@@ -18,7 +18,7 @@ class AuditedGroupAdmin(AuditedMixin[Group], GroupAdmin):
 
 
 # Where only a directory decides who people are, neither has a menu (see the site).
-for _model, _admin in ((User, AuditedUserAdmin), (Group, AuditedGroupAdmin)):
-    if admin.site.is_registered(_model):
-        admin.site.unregister(_model)
-        admin.site.register(_model, _admin)
+if admin.site.is_registered(User):
+    admin.site.unregister([User, Group])
+    admin.site.register(User, AuditedUserAdmin)
+    admin.site.register(Group, AuditedGroupAdmin)

@@ -70,11 +70,13 @@ def who_may(permission: str, environment_id: int | None) -> list[str]:
     return sorted(set(names))
 
 
-def _grants_of(user: object) -> dict[int, frozenset[str]]:
-    if not getattr(user, "is_active", False) or getattr(user, "is_superuser", False):
+def _grants_of(
+    user: User | AbstractBaseUser | AnonymousUser,
+) -> dict[int, frozenset[str]]:
+    if not user.is_active or getattr(user, "is_superuser", False):
         return {}
     found: dict[int, frozenset[str]] = {}
-    grants = Grant.objects.filter(group__user=user)
+    grants = Grant.objects.filter(group__user=user.pk)
     for number, permissions in grants.values_list("environment_id", "permissions"):
         found[number] = found.get(number, frozenset()) | frozenset(permissions)
     return found

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from herds.conf import DnsSettings, NotificationSettings, OperationSettings, SshSettings
+from herds.conf import (
+    DnsSettings,
+    NotificationSettings,
+    OperationSettings,
+    RetentionSettings,
+    SshSettings,
+)
 from herds.management.terminal import EXIT_STATUS
 from herds.operations.registry import all_actions
 from herds.postgres import commands
@@ -36,6 +42,10 @@ def documented(heading: str) -> dict[str, str]:
         ),
         ("`DNS`: how virtual hosts follow the primary", DnsSettings),
         ("`NOTIFICATIONS`: who is told of what", NotificationSettings),
+        (
+            "`RETENTION`: how long `manage.py prune` keeps what grows",
+            RetentionSettings,
+        ),
     ],
 )
 def test_every_key_is_explained_with_its_default(heading: str, kind: Any) -> None:
@@ -123,7 +133,7 @@ def test_every_action_is_explained() -> None:
 
 
 def test_every_actions_permission_is_explained() -> None:
-    (rows,) = tables(section(ROOT / "docs" / "install.md", "People"))
+    (rows,) = tables(section(ROOT / "docs" / "permissions.md", "Everywhere"))
     shown = {f"herds.{code}" for row in rows for code in codes(row[0])}
 
     assert {action.permission for action in all_actions()} <= shown

@@ -14,7 +14,7 @@ E010     a DNS key file is missing, cannot be read or used, or others can read i
 E011     LDAP travels without TLS, or with certificates unchecked
 E012     NOTIFICATIONS has an unknown key or a value of the wrong kind
 E013     the file of the receivers is missing, others can read it, or it lists none
-E014     RETENTION has an unknown key or a value of the wrong kind
+E017     RETENTION has an unknown key or a value of the wrong kind
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
 W003     DNS has no key: virtual hosts are looked at, but cannot be moved
@@ -164,9 +164,9 @@ def check_notifications(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_retention(**_: Any) -> list[CheckMessage]:
-    """Refuse settings by which nothing, or everything, would be deleted (E014)."""
+    """Refuse settings by which nothing, or everything, would be deleted (E017)."""
     return [
-        Error(problem, hint="Correct the local settings.", id="herds.E014")
+        Error(problem, hint="Correct the local settings.", id="herds.E017")
         for problem in conf.problems(conf.RetentionSettings, "RETENTION")
     ]
 

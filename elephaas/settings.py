@@ -74,6 +74,12 @@ DNS: dict[str, Any] = {}
 
 NOTIFICATIONS: dict[str, Any] = {}
 
+ATTENTION: dict[str, Any] = {}
+
+METRICS: dict[str, Any] = {}
+
+LINKS: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [

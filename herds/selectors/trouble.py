@@ -1,0 +1,167 @@
+"""Which herds and instances need a person, and of which kind their trouble is.
+
+The lists filter by these kinds, *Attention* words them, and metrics count them. Ages are
+judged by the database's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+
+from herds import conf
+from herds.models import Herd, Instance
+
+from .vhosts import astray
+
+
+class Kind(StrEnum):
+    """What can need a person, worst first."""
+
+    SPLIT = "split"
+    UNFENCED = "unfenced"  # a fenced member was seen to take writes
+    NO_PRIMARY = "no-primary"
+    PRIMARY_UNKNOWN = "primary-unknown"
+    NO_WORKER = "no-worker"
+    INTERRUPTED = "interrupted"
+    ASTRAY = "astray"
+    NOT_STREAMING = "not-streaming"
+    OLD_TIMELINE = "old-timeline"
+    SLOT = "slot"
+    LAGGING = "lagging"
+    UNSEEN = "unseen"
+    FENCED = "fenced"
+    HOST_TO_PLACE = "host-to-place"
+    INSTANCE_TO_PLACE = "instance-to-place"
+
+
+HERD_KINDS = {
+    Kind.SPLIT: "Two writable primaries",
+    Kind.NO_PRIMARY: "No writable primary",
+    Kind.PRIMARY_UNKNOWN: "Primary unknown",
+    Kind.ASTRAY: "Virtual host elsewhere",
+}
+"""The kinds that the list of herds can be filtered by."""
+
+INSTANCE_KINDS = {
+    Kind.NOT_STREAMING: "Not streaming",
+    Kind.OLD_TIMELINE: "On an old timeline",
+    Kind.SLOT: "Slot holds WAL",
+    Kind.LAGGING: "Lagging",
+    Kind.UNSEEN: "Not seen lately",
+    Kind.UNFENCED: "Fenced, yet writable",
+    Kind.FENCED: "Fenced",
+}
+"""The kinds that the list of instances can be filtered by."""
+
+IS_KNOWN = Q(observed_at__isnull=False, unreachable_since__isnull=True)
+
+NEVER = Q(observed_at__isnull=True, unreachable_since__isnull=True)
+
+SILENT = Q(unreachable_since__isnull=False)
+
+SEEN_WRITABLE_AGAIN = Q(fence__seen_writable_at__isnull=False) & (
+    Q(fence__applied_at__isnull=True)
+    | Q(fence__seen_writable_at__gt=F("fence__applied_at"))
+)
+"""Selects instances that take writes though the ledger of fences says they must not."""
+
+
+IS_RUNNING = IS_KNOWN & Q(is_online=True)
+"""Selects what was seen running; whether it takes writes is a question of its role."""
+
+_PRIMARY_IS_WRITABLE = Q(
+    instances__master__isnull=True,
+    instances__is_online=True,
+    instances__observed_at__isnull=False,
+    instances__unreachable_since__isnull=True,
+)
+_PRIMARY_IS_UNKNOWN = Q(instances__master__isnull=True) & (
+    Q(instances__observed_at__isnull=True)
+    | Q(instances__unreachable_since__isnull=False)
+)
+
+
+def outdated() -> Q:
+    """Select instances that nobody has looked at for too long."""
+    limits = conf.attention()
+    by_agent = Q(observed_by="agent")
+    return Q(unreachable_since__isnull=True) & (
+        (~by_agent & Q(observed_at__lt=_ago(limits.unseen)))
+        | (by_agent & Q(observed_at__lt=_ago(limits.unreported)))
+    )
+
+
+def unseen() -> Q:
+    """Select instances of which it is not known what they are now."""
+    return NEVER | SILENT | outdated()
+
+
+def judged_herds() -> QuerySet[Herd]:
+    """Give herds with members, with how many primaries were seen writable or are unknown.
+
+    The annotations are ``members``, ``writable`` and ``unknown``.
+    """
+    return Herd.objects.annotate(
+        members=Count("instances"),
+        writable=Count("instances", filter=_PRIMARY_IS_WRITABLE),
+        unknown=Count("instances", filter=_PRIMARY_IS_UNKNOWN),
+    ).filter(members__gt=0)
+
+
+def kind_of(writable: int, unknown: int) -> Kind | None:
+    """Tell what is wrong with a herd of which so many primaries are seen, or unknown."""
+    if writable > 1:
+        return Kind.SPLIT
+    if writable == 1:
+        return None
+    return Kind.PRIMARY_UNKNOWN if unknown else Kind.NO_PRIMARY
+
+
+def herds_with(kind: Kind) -> QuerySet[Herd]:
+    """Give the herds with this trouble, one of ``HERD_KINDS``."""
+    if kind is Kind.ASTRAY:
+        return astray()
+    judged = judged_herds()
+    if kind is Kind.SPLIT:
+        return judged.filter(writable__gt=1)
+    without = judged.filter(writable=0)
+    if kind is Kind.PRIMARY_UNKNOWN:
+        return without.filter(unknown__gt=0)
+    return without.filter(unknown=0)
+
+
+def instances_with(kind: Kind) -> QuerySet[Instance]:
+    """Give the instances with this trouble, one of ``INSTANCE_KINDS``."""
+    limits = conf.attention()
+    found = Instance.objects.all()
+    standbys = found.filter(IS_RUNNING, master__isnull=False)
+    match kind:
+        case Kind.NOT_STREAMING:
+            return standbys.filter(is_streaming=False)
+        case Kind.LAGGING:
+            return standbys.filter(lag_octets__gt=limits.lag)
+        case Kind.OLD_TIMELINE:
+            ahead = Instance.objects.filter(
+                IS_RUNNING,
+                master__isnull=True,
+                herd=OuterRef("herd"),
+                timeline__gt=OuterRef("timeline"),
+            )
+            return standbys.filter(Exists(ahead))
+        case Kind.SLOT:
+            return found.filter(slot_octets__gt=limits.slot)
+        case Kind.UNFENCED:
+            return found.filter(SEEN_WRITABLE_AGAIN)
+        case Kind.FENCED:
+            return found.filter(fence__isnull=False).exclude(SEEN_WRITABLE_AGAIN)
+        case _:
+            return found.filter(unseen())
+
+
+def _ago(seconds: float) -> CombinedExpression:
+    return Now() - timedelta(seconds=seconds)

@@ -156,6 +156,11 @@ def lasting(since: datetime, now: datetime | None = None) -> SafeString:
     return _time(since, f"for {duration_in_words(_seconds_since(since, now))}")
 
 
+def clock(moment: datetime) -> SafeString:
+    """Mark a moment of today by its time alone: ``06:50:12 UTC``."""
+    return _time(moment, moment.astimezone(UTC).strftime("%H:%M:%S UTC"))
+
+
 def dated(
     fact: str, observed_at: datetime | None, now: datetime | None = None
 ) -> SafeString:

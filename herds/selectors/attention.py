@@ -1,8 +1,8 @@
 """What needs a person now, worst first: each a sentence, and what helps.
 
-Trouble of one kind is told line by line up to a bound; what many instances share, such as
-a network that is down, is one line an environment. The number of queries does not depend
-on how much there is.
+Trouble of one kind is told line by line up to a bound; what many instances share, such
+as a network that is down, is one line an environment. The number of queries does not
+depend on how much there is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which herds and instances need a person, and of which kind their trouble is.
 
-The lists filter by these kinds, *Attention* words them, and metrics count them. Ages are
-judged by the database's clock.
+The lists filter by these kinds, *Attention* words them, and metrics count them. Ages
+are judged by the database's clock.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def unseen() -> Q:
 
 
 def judged_herds() -> QuerySet[Herd]:
-    """Give herds with members, with how many primaries were seen writable or are unknown.
+    """Give herds with members, and how many primaries are writable or unknown.
 
     The annotations are ``members``, ``writable`` and ``unknown``.
     """
@@ -114,7 +114,7 @@ def judged_herds() -> QuerySet[Herd]:
 
 
 def kind_of(writable: int, unknown: int) -> Kind | None:
-    """Tell what is wrong with a herd of which so many primaries are seen, or unknown."""
+    """Tell what is wrong with a herd with so many writable or unknown primaries."""
     if writable > 1:
         return Kind.SPLIT
     if writable == 1:

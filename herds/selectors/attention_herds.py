@@ -139,8 +139,10 @@ def _of_herd(kind: Kind, herd: dict[str, Any], primaries: Sequence[Instance]) ->
     )
 
 
-def _split_words(_: dict[str, Any], hosts: str, __: Sequence[Instance]) -> str:
-    return f"{hosts} all take writes. Decide which one stays, and demote the others."
+def _split_words(_: dict[str, Any], hosts: str, primaries: Sequence[Instance]) -> str:
+    if len(primaries) == 2:
+        return f"{hosts} both take writes. Decide which one stays; demote the other."
+    return f"{hosts} all take writes. Decide which one stays; demote the others."
 
 
 def _lacking_words(

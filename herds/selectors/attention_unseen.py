@@ -64,8 +64,7 @@ def _of_place(found: dict[str, Any]) -> Line:
     return Line(
         kind=Kind.UNSEEN,
         words=f"{place_name(found['environment_name'])}: "
-        f"{counted(found['total'], 'instance')} on {hosts} not seen: "
-        f"{_unseen_parts(found)}.",
+        f"{_says(found, f' on {hosts}')}",
         model="environment",
         pk=found["place"],
         environment=found["environment_name"],
@@ -80,8 +79,7 @@ def _of_host(found: dict[str, Any]) -> Line:
     host = with_environment(found["server__hostname"], found["environment_name"])
     return Line(
         kind=Kind.UNSEEN,
-        words=f"{host}: {counted(found['total'], 'instance')} not seen: "
-        f"{_unseen_parts(found)}. {found['why']}".strip(),
+        words=f"{host}: {_says(found)} {found['why']}".strip(),
         model="server",
         pk=found["server_id"],
         environment=found["environment_name"],
@@ -92,11 +90,17 @@ def _of_host(found: dict[str, Any]) -> Line:
     )
 
 
-def _unseen_parts(found: dict[str, Any]) -> str:
+def _says(found: dict[str, Any], where: str = "") -> str:
+    """Tell how many instances are not seen, and in which ways."""
     late = found["total"] - found["never"] - found["silent"]
-    parts = [
+    ways = [
         (found["silent"], "cannot be reached"),
         (late, "not looked at lately"),
         (found["never"], "never seen at all"),
     ]
-    return ", ".join(f"{number:,} {words}" for number, words in parts if number)
+    parts = [(number, words) for number, words in ways if number]
+    instances = counted(found["total"], "instance") + where
+    if len(parts) == 1:
+        return f"{instances} {parts[0][1]}."
+    told = ", ".join(f"{number:,} {words}" for number, words in parts)
+    return f"{instances} not seen: {told}."

@@ -25,8 +25,8 @@ class Kind(StrEnum):
     SPLIT = "split"
     UNFENCED = "unfenced"  # a fenced member was seen to take writes
     NO_PRIMARY = "no-primary"
-    PRIMARY_UNKNOWN = "primary-unknown"
     NO_WORKER = "no-worker"
+    PRIMARY_UNKNOWN = "primary-unknown"
     INTERRUPTED = "interrupted"
     ASTRAY = "astray"
     NOT_STREAMING = "not-streaming"

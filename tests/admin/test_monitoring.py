@@ -37,10 +37,7 @@ def opened(settings: Any) -> None:
 
 
 def scrape(client: Client) -> dict[str, dict[tuple[str, ...], float]]:
-    """Return every family's samples by the values of their labels.
-
-    which stand in the order of their names.
-    """
+    """Return every family's samples; labels stand in the order of their names."""
     answer = client.get("/metrics", headers=BEARER)
     assert answer.status_code == 200
     return {

@@ -142,24 +142,25 @@ def _page_of(line: Line) -> str:
     return _address(f"herds_{line.model}_change", line.pk)
 
 
+_LISTS: dict[Kind, tuple[str, dict[str, str]]] = {
+    Kind.INTERRUPTED: ("operation", {"state": "interrupted"}),
+    Kind.HOST_TO_PLACE: ("server", {"environment__isnull": "True"}),
+    Kind.INSTANCE_TO_PLACE: ("discovery", {}),
+    **{kind: ("herd", {"attention": kind.value}) for kind in HERD_KINDS},
+    **{kind: ("instance", {"attention": kind.value}) for kind in INSTANCE_KINDS},
+}
+
+
 def _list_of(kind: Kind, environment: int | None = None) -> str:
-    """Give the list of all that has a trouble, or of those in an environment."""
-    if kind in HERD_KINDS or kind in INSTANCE_KINDS:
-        model, column = (
-            ("herd", "environment")
-            if kind in HERD_KINDS
-            else ("instance", "herd__environment")
+    """Give the list of all that has a trouble; ``environment`` 0 is for none."""
+    model, query = _LISTS[kind]
+    if environment is not None:
+        column = "environment" if model == "herd" else "herd__environment"
+        query = query | (
+            {f"{column}__environment_id__exact": str(environment)}
+            if environment
+            else {f"{column}__isnull": "True"}
         )
-        query: dict[str, object] = {"attention": kind.value}
-        if environment:
-            query[f"{column}__environment_id__exact"] = environment
-        elif environment == 0:
-            query[f"{column}__isnull"] = True
-    else:
-        model, query = {
-            Kind.INTERRUPTED: ("operation", {"state": "interrupted"}),
-            Kind.HOST_TO_PLACE: ("server", {"environment__isnull": "True"}),
-        }.get(kind, ("discovery", {}))
     address = _address(f"herds_{model}_changelist")
     return f"{address}?{urlencode(query)}" if address and query else address
 

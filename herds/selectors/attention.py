@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .attention_herds import herds
 from .attention_lines import Help, Line, Section
-from .attention_members import MEMBERS, fences, members
+from .attention_members import fences, members
 from .attention_unseen import unseen
 from .attention_waiting import (
     hosts_to_place,
@@ -46,7 +46,7 @@ def survey(most: int = SHOWN) -> list[Section]:
             *fences(most),
             no_worker(),
             interrupted(most),
-            *(members(kind, most) for kind in MEMBERS),
+            *members(most),
             unseen(most),
             hosts_to_place(most),
             instances_to_place(most),

@@ -24,8 +24,15 @@ from .trouble import Kind
 _FENCES = 500  # of which the worst are looked for
 
 
-def members(kind: Kind, most: int) -> Section:
-    say, helps = MEMBERS[kind]
+def members(most: int) -> Iterator[Section]:
+    """Find standbys that do not keep up, and slots that hold WAL for nobody."""
+    totals = trouble.count_members()
+    for kind in _MEMBERS:
+        yield _section(kind, totals[kind], most)
+
+
+def _section(kind: Kind, total: int, most: int) -> Section:
+    say, helps = _MEMBERS[kind]
     leading = (
         Instance.objects.filter(herd=OuterRef("herd"), master__isnull=True)
         .order_by(F("timeline").desc(nulls_last=True))
@@ -34,8 +41,8 @@ def members(kind: Kind, most: int) -> Section:
     found = list(
         trouble.instances_with(kind)
         .select_related("herd__environment", "server", "master__server")
-        .annotate(total=in_total(), leading=Subquery(leading[:1]))
-        .order_by("herd__environment__env_name", "herd__herd_name", "pk")[:most]
+        .annotate(leading=Subquery(leading[:1]))
+        .order_by("pk")[:most]
     )
     lines = [
         _of_member(
@@ -47,7 +54,7 @@ def members(kind: Kind, most: int) -> Section:
         )
         for each in found
     ]
-    return Section(kind=kind, lines=tuple(lines), total=found[0].total if found else 0)
+    return Section(kind=kind, lines=tuple(lines), total=total)
 
 
 def _of_member(
@@ -76,7 +83,7 @@ def _upstream(instance: Instance) -> str:
     return instance.master.server.hostname if instance.master else "its upstream"
 
 
-MEMBERS: dict[Kind, tuple[Callable[[Any], str], tuple[str, ...]]] = {
+_MEMBERS: dict[Kind, tuple[Callable[[Any], str], tuple[str, ...]]] = {
     Kind.NOT_STREAMING: (
         lambda each: f"runs, but receives no WAL from {_upstream(each)}.",
         ("refresh", "rebuild"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Max, Min, Value
+from django.db.models import Count, Max, Min, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from herds.domain.words import counted
@@ -25,24 +25,24 @@ from .trouble import Kind
 
 def unseen(most: int) -> Section:
     """Find what nobody has seen lately: host by host, or an environment in one line."""
-    found = trouble.instances_with(Kind.UNSEEN).annotate(
+    found: QuerySet[Any] = trouble.instances_with(Kind.UNSEEN).annotate(
         place=Coalesce("server__environment_id", Value(0)),
         environment_name=named("server__environment__env_name"),
     )
-    facts = {
+    facts: dict[str, Any] = {
         "total": Count("pk"),
         "never": Count("pk", filter=trouble.NEVER),
         "silent": Count("pk", filter=trouble.SILENT),
         "since": Min("unreachable_since"),
         "seen": Min("observed_at"),
     }
-    places = list(
+    places: list[Any] = list(
         found.values("place", "environment_name")
         .annotate(hosts=Count("server", distinct=True), **facts)
         .order_by("-total", "place")
     )
     apart = [each["place"] for each in places if each["hosts"] <= APART]
-    hosts = list(
+    hosts: list[Any] = list(
         found.filter(place__in=[*apart, NOBODY])
         .values("server_id", "server__hostname", "environment_name")
         .annotate(why=Max("unreachable_why"), **facts)

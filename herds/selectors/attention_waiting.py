@@ -14,7 +14,7 @@ from .trouble import Kind
 
 
 def no_worker() -> Section:
-    lines = ()
+    lines: tuple[Line, ...] = ()
     if not workers_alive().exists():
         lines = (
             Line(

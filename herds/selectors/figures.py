@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from django.db.models import (
@@ -68,6 +68,9 @@ class HerdFigures:
     writable: int
 
 
+_COLUMNS = tuple(each.name for each in fields(HerdFigures))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Age:
     """The age of what is known.
@@ -124,9 +127,10 @@ def herds() -> Iterator[HerdFigures]:
             ),
         )
     )
-    for row in grouped:
-        row["environment"], row["herd"] = row.pop("place"), row.pop("herd_name")
-        yield HerdFigures(**row)
+    for row in grouped.values_list(
+        "place", "herd_name", "members", "lag", "streaming", "broken", "writable"
+    ):
+        yield HerdFigures(**dict(zip(_COLUMNS, row, strict=True)))
 
 
 def lags() -> Iterator[tuple[str, str, str, int]]:

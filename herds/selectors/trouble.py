@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
@@ -74,6 +75,8 @@ SEEN_WRITABLE_AGAIN = Q(fence__seen_writable_at__isnull=False) & (
 IS_RUNNING = IS_KNOWN & Q(is_online=True)
 """Selects what was seen running; whether it takes writes is a question of its role."""
 
+_STANDBY = IS_RUNNING & Q(master__isnull=False)
+
 _PRIMARY_IS_WRITABLE = Q(
     instances__master__isnull=True,
     instances__is_online=True,
@@ -101,7 +104,7 @@ def unseen() -> Q:
     return NEVER | SILENT | outdated()
 
 
-def judged_herds() -> QuerySet[Herd]:
+def judged_herds() -> QuerySet[Any]:
     """Give herds with members, and how many primaries are writable or unknown.
 
     The annotations are ``members``, ``writable`` and ``unknown``.
@@ -122,7 +125,7 @@ def kind_of(writable: int, unknown: int) -> Kind | None:
     return Kind.PRIMARY_UNKNOWN if unknown else Kind.NO_PRIMARY
 
 
-def herds_with(kind: Kind) -> QuerySet[Herd]:
+def herds_with(kind: Kind) -> QuerySet[Any]:
     """Give the herds with this trouble, one of ``HERD_KINDS``."""
     if kind is Kind.ASTRAY:
         return astray()
@@ -137,30 +140,42 @@ def herds_with(kind: Kind) -> QuerySet[Herd]:
 
 def instances_with(kind: Kind) -> QuerySet[Instance]:
     """Give the instances with this trouble, one of ``INSTANCE_KINDS``."""
+    if kind is Kind.OLD_TIMELINE:
+        ahead = Instance.objects.filter(
+            IS_RUNNING,
+            master__isnull=True,
+            herd=OuterRef("herd"),
+            timeline__gt=OuterRef("timeline"),
+        )
+        return Instance.objects.filter(_STANDBY, Exists(ahead))
+    return Instance.objects.filter(_condition(kind))
+
+
+def count_members() -> dict[Kind, int]:
+    """Count standbys and slots in trouble, in two queries."""
+    kinds = (Kind.NOT_STREAMING, Kind.SLOT, Kind.LAGGING)
+    counted = Instance.objects.aggregate(
+        **{kind.name: Count("pk", filter=_condition(kind)) for kind in kinds}
+    )
+    counts = {kind: counted[kind.name] for kind in kinds}
+    return {**counts, Kind.OLD_TIMELINE: instances_with(Kind.OLD_TIMELINE).count()}
+
+
+def _condition(kind: Kind) -> Q:
     limits = conf.attention()
-    found = Instance.objects.all()
-    standbys = found.filter(IS_RUNNING, master__isnull=False)
     match kind:
         case Kind.NOT_STREAMING:
-            return standbys.filter(is_streaming=False)
+            return _STANDBY & Q(is_streaming=False)
         case Kind.LAGGING:
-            return standbys.filter(lag_octets__gt=limits.lag)
-        case Kind.OLD_TIMELINE:
-            ahead = Instance.objects.filter(
-                IS_RUNNING,
-                master__isnull=True,
-                herd=OuterRef("herd"),
-                timeline__gt=OuterRef("timeline"),
-            )
-            return standbys.filter(Exists(ahead))
+            return _STANDBY & Q(lag_octets__gt=limits.lag)
         case Kind.SLOT:
-            return found.filter(slot_octets__gt=limits.slot)
+            return Q(slot_octets__gt=limits.slot)
         case Kind.UNFENCED:
-            return found.filter(SEEN_WRITABLE_AGAIN)
+            return SEEN_WRITABLE_AGAIN
         case Kind.FENCED:
-            return found.filter(fence__isnull=False).exclude(SEEN_WRITABLE_AGAIN)
+            return Q(fence__isnull=False) & ~SEEN_WRITABLE_AGAIN
         case _:
-            return found.filter(unseen())
+            return unseen()
 
 
 def _ago(seconds: float) -> CombinedExpression:

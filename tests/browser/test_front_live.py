@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -78,7 +79,8 @@ def test_it_needs_no_script(
     context.close()
 
 
-def test_every_kind_of_trouble_fits_on_the_page(page: Page) -> None:
+def test_every_kind_of_trouble_fits_on_the_page(page: Page, settings: Any) -> None:
+    settings.LINKS = {"Grafana": {"herd": "https://g.example/?herd={herd}"}}
     everything()
     page.goto("/admin/")
 
@@ -88,6 +90,13 @@ def test_every_kind_of_trouble_fits_on_the_page(page: Page) -> None:
         page.set_viewport_size({"width": across, "height": 844})
         reach = page.evaluate("document.documentElement.scrollWidth")
         assert reach <= across
+    page.get_by_role("link", name="trade (prod): trade.prod.example.com points").click()
+    link = page.get_by_role("link", name="Grafana")
+    expect(link).to_have_attribute("href", "https://g.example/?herd=trade")
+    picture(page, "front-herd")
+    page.goto("/admin/herds/herd/?attention=no-primary")
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    picture(page, "front-filter")
 
 
 def everything() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from django.db.models import Min, Q
+from django.db.models import Min
 
 from herds.domain.words import counted
 from herds.models import Instance
@@ -34,9 +34,7 @@ def herds(most: int) -> Iterator[Section]:
         Kind.NO_PRIMARY: [],
         Kind.PRIMARY_UNKNOWN: [],
     }
-    since = Min(
-        "instances__unreachable_since", filter=Q(instances__master__isnull=True)
-    )
+    since = Min("instances__unreachable_since", filter=trouble.OF_PRIMARIES)
     for herd in (
         trouble.judged_herds()
         .exclude(writable=1)
@@ -101,7 +99,7 @@ def _primaries(herds: Sequence[int]) -> dict[int, list[Instance]]:
     """Give what is recorded as the primary of these herds, by herd."""
     found: dict[int, list[Instance]] = {}
     for instance in (
-        Instance.objects.filter(herd__in=[*herds, NOBODY], master__isnull=True)
+        Instance.objects.filter(trouble.IS_PRIMARY, herd__in=[*herds, NOBODY])
         .select_related("server")
         .order_by("server__hostname")
     ):

@@ -34,7 +34,7 @@ def members(most: int) -> Iterator[Section]:
 def _section(kind: Kind, total: int, most: int) -> Section:
     say, helps = _MEMBERS[kind]
     leading = (
-        Instance.objects.filter(herd=OuterRef("herd"), master__isnull=True)
+        Instance.objects.filter(trouble.IS_PRIMARY, herd=OuterRef("herd"))
         .order_by(F("timeline").desc(nulls_last=True))
         .values("timeline")
     )
@@ -80,7 +80,9 @@ def _of_member(
 
 
 def _upstream(instance: Instance) -> str:
-    return instance.master.server.hostname if instance.master else "its upstream"
+    if instance.master is not None:
+        return instance.master.server.hostname
+    return instance.upstream_host or "its upstream"
 
 
 _MEMBERS: dict[Kind, tuple[Callable[[Any], str], tuple[str, ...]]] = {

@@ -66,7 +66,8 @@ def hosts_to_place(most: int) -> Section:
             words=f"{each.hostname} was reported by its agent and belongs to no "
             "environment yet"
             + (
-                f"; {counted(each.found, 'instance')} on it wait."
+                f"; {counted(each.found, 'instance')}"
+                f" on it {'waits' if each.found == 1 else 'wait'}."
                 if each.found
                 else "."
             ),

@@ -27,6 +27,7 @@ from herds.domain.states import (
 from herds.models import Herd, Instance, Operation, OperationTarget
 
 from .inventory import InstanceState, in_state
+from .trouble import IS_PRIMARY, OF_PRIMARIES, OF_STANDBYS
 
 FINAL = (
     OperationState.SUCCEEDED,
@@ -41,7 +42,7 @@ _STATE = Case(
     output_field=CharField(),
 )
 _ROLE = Case(
-    When(master__isnull=True, then=Value("primary")),
+    When(IS_PRIMARY, then=Value("primary")),
     default=Value("replica"),
     output_field=CharField(),
 )
@@ -103,7 +104,7 @@ def instances_by_state() -> Iterator[tuple[str, str, str, int]]:
 
 def herds() -> Iterator[HerdFigures]:
     """Give a row for each name of a herd in an environment."""
-    standby = Q(instances__master__isnull=False, instances__is_online=True)
+    standby = OF_STANDBYS & Q(instances__is_online=True)
     known = Q(
         instances__observed_at__isnull=False, instances__unreachable_since__isnull=True
     )
@@ -122,8 +123,7 @@ def herds() -> Iterator[HerdFigures]:
             ),
             writable=Count(
                 "instances",
-                filter=known
-                & Q(instances__master__isnull=True, instances__is_online=True),
+                filter=known & OF_PRIMARIES & Q(instances__is_online=True),
             ),
         )
     )
@@ -138,7 +138,7 @@ def lags() -> Iterator[tuple[str, str, str, int]]:
     found = (
         Instance.objects.filter(
             in_state(InstanceState.ONLINE),
-            master__isnull=False,
+            ~IS_PRIMARY,
             lag_octets__isnull=False,
         )
         .order_by()

@@ -59,6 +59,9 @@ INSTANCE_KINDS = {
 }
 """The kinds that the list of instances can be filtered by."""
 
+IS_PRIMARY = Q(master__isnull=True, upstream_host="")
+"""Selects what follows nobody, neither a member of its herd nor another host."""
+
 IS_KNOWN = Q(observed_at__isnull=False, unreachable_since__isnull=True)
 
 NEVER = Q(observed_at__isnull=True, unreachable_since__isnull=True)
@@ -75,15 +78,20 @@ SEEN_WRITABLE_AGAIN = Q(fence__seen_writable_at__isnull=False) & (
 IS_RUNNING = IS_KNOWN & Q(is_online=True)
 """Selects what was seen running; whether it takes writes is a question of its role."""
 
-_STANDBY = IS_RUNNING & Q(master__isnull=False)
+_STANDBY = IS_RUNNING & ~IS_PRIMARY
 
-_PRIMARY_IS_WRITABLE = Q(
-    instances__master__isnull=True,
+OF_PRIMARIES = Q(instances__master__isnull=True, instances__upstream_host="")
+"""Selects the same from herds."""
+
+OF_STANDBYS = Q(instances__master__isnull=False) | Q(instances__upstream_host__gt="")
+"""Selects, from herds, what follows somebody."""
+
+_PRIMARY_IS_WRITABLE = OF_PRIMARIES & Q(
     instances__is_online=True,
     instances__observed_at__isnull=False,
     instances__unreachable_since__isnull=True,
 )
-_PRIMARY_IS_UNKNOWN = Q(instances__master__isnull=True) & (
+_PRIMARY_IS_UNKNOWN = OF_PRIMARIES & (
     Q(instances__observed_at__isnull=True)
     | Q(instances__unreachable_since__isnull=False)
 )
@@ -143,7 +151,7 @@ def instances_with(kind: Kind) -> QuerySet[Instance]:
     if kind is Kind.OLD_TIMELINE:
         ahead = Instance.objects.filter(
             IS_RUNNING,
-            master__isnull=True,
+            IS_PRIMARY,
             herd=OuterRef("herd"),
             timeline__gt=OuterRef("timeline"),
         )

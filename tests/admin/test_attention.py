@@ -166,6 +166,17 @@ def test_a_primary_never_seen_is_told_as_such() -> None:
     assert line.words == "trade (prod): the primary trade1 was never seen."
 
 
+def test_what_follows_a_host_elsewhere_is_no_primary() -> None:
+    _, standby = herd_of_two("trade")
+    note(standby, master=None, upstream_host="elsewhere", is_streaming=False)
+
+    line = only_line()
+
+    assert line.words == (
+        "trade (prod): trade2 runs, but receives no WAL from elsewhere."
+    )
+
+
 def test_a_herd_without_members_needs_nobody() -> None:
     factories.herd("trade")
 
@@ -307,14 +318,17 @@ def test_hosts_and_instances_to_place_are_told(administrator: Client) -> None:
 
     assert hosts.words == (
         "ele77 was reported by its agent and belongs to no environment yet; "
-        "1 instance on it wait."
+        "1 instance on it waits."
     )
     assert instances.words == (
         "ele77: main, port 5432, was found and belongs to no herd yet. "
         "No herd has port 5432."
     )
     page = visit(administrator, "/admin/")
-    assert page.links["Place…"] == f"/admin/herds/server/{host.pk}/change/"
+    discovery = Discovery.objects.get()
+    assert page.links["Place…"] == f"/admin/herds/discovery/{discovery.pk}/place/"
+    html = administrator.get("/admin/").content.decode()
+    assert f'href="/admin/herds/server/{host.pk}/change/" id="help-place' in html
 
 
 # What is not seen ------------------------------------------------------------------

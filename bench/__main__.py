@@ -8,7 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import checkins, herds, latency, memory, rebuild, reload, switchover
+from bench import (
+    checkins,
+    herds,
+    latency,
+    memory,
+    pages,
+    rebuild,
+    reload,
+    switchover,
+)
 from bench.figures import Report
 from bench.fleet import DEBIAN, PLAIN, fleet
 from bench.installation import installation
@@ -20,6 +29,7 @@ PLACES = (
     ("herds",),
     ("rebuild",),
     ("checkins",),
+    ("pages",),
 )
 """The measurements, by the hosts that they share."""
 
@@ -50,6 +60,8 @@ def main() -> int:
         _rebuild(options, report)
     elif "checkins" in options.only:
         checkins.measure(report, rounds=options.rounds or 3)
+    elif "pages" in options.only:
+        pages.measure(report, rounds=options.rounds or 15)
     else:
         _fleet(options, report)
     print("\n".join(["", *report.lines()]))

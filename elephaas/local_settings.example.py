@@ -122,6 +122,29 @@ COMMANDS = {
 #     "ATTEMPTS": 8,  # how often a message is tried, at growing intervals
 # }
 
+# From where on something needs a person, on the front page and in notifications.
+# ATTENTION = {
+#     "LAG": 67108864,  # bytes that a standby may be behind
+#     "SLOT": 1073741824,  # bytes of WAL that a slot nobody uses may hold
+#     "UNSEEN": 90.0,  # seconds an instance may go unseen
+#     "UNREPORTED": 300.0,  # the same where an agent reports
+# }
+
+# Who may read /metrics; empty, nobody may. docs/monitoring.md tells what they are.
+# METRICS = {
+#     "TOKEN_FILE": "/etc/elephaas/metrics.token",  # or "TOKEN": the token itself
+#     "ADDRESSES": [],  # such as "192.0.2.0/24": they need no token
+#     "PER_INSTANCE": False,  # True: each standby has a lag of its own
+# }
+
+# Links on the pages of herds and instances, by label; each value is quoted.
+# LINKS = {
+#     "Grafana": {
+#         "herd": "https://grafana.example.com/d/herd?var-herd={herd}",
+#         "instance": "https://grafana.example.com/d/pg?var-host={host}&var-port={port}",
+#     },
+# }
+
 # Log in with the company's directory (LDAP). Install what it needs first:
 #   apt-get install gcc libldap-dev libsasl2-dev python3-dev
 #   pip install -r requirements-ldap.txt

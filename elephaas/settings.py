@@ -76,6 +76,12 @@ NOTIFICATIONS: dict[str, Any] = {}
 
 RETENTION: dict[str, Any] = {}
 
+ATTENTION: dict[str, Any] = {}
+
+METRICS: dict[str, Any] = {}
+
+LINKS: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [

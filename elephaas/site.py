@@ -11,6 +11,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.db.models import Model
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver
 from django.utils.module_loading import import_string
 
 APP_ORDER = ["herds", "auth"]
@@ -56,6 +57,16 @@ class ElephaasAdminSite(admin.AdminSite):
         unlisted = UNLISTED_APPS if local_logins() else UNLISTED_APPS | {"auth"}
         listed = [model for model in asked if model._meta.app_label not in unlisted]
         super().register(listed, admin_class, **options)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Put the front page's addresses before Django's, the last of which takes all.
+
+        They answer for the page's live part.
+        """
+        # As in index: it needs the models.
+        from herds.admin.front_views import front_urls
+
+        return [*front_urls(self), *super().get_urls()]
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None

@@ -14,6 +14,9 @@ E010     a DNS key file is missing, cannot be read or used, or others can read i
 E011     LDAP travels without TLS, or with certificates unchecked
 E012     NOTIFICATIONS has an unknown key or a value of the wrong kind
 E013     the file of the receivers is missing, others can read it, or it lists none
+E014     ATTENTION or METRICS has an unknown key or a value of the wrong kind
+E015     the token for the metrics is too short, or its file is open or cannot be read
+E016     LINKS has a template that is no address, or an unknown field
 E017     RETENTION has an unknown key or a value of the wrong kind
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
@@ -37,8 +40,10 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from herds import conf
+from herds.domain import links
 from herds.errors import PreconditionFailed
 from herds.messenger.messenger import Messenger
+from herds.monitoring import access
 from herds.nameserver.key import load_key
 from herds.nameserver.nameserver import Manner
 from herds.postgres import commands
@@ -169,6 +174,73 @@ def check_retention(**_: Any) -> list[CheckMessage]:
         Error(problem, hint="Correct the local settings.", id="herds.E017")
         for problem in conf.problems(conf.RetentionSettings, "RETENTION")
     ]
+
+
+@register
+def check_attention(**_: Any) -> list[CheckMessage]:
+    """Refuse bounds that mean nothing (E014)."""
+    return [
+        Error(problem, hint="Correct the local settings.", id="herds.E014")
+        for problem in conf.problems(conf.AttentionSettings, "ATTENTION")
+    ]
+
+
+@register
+def check_metrics(**_: Any) -> list[CheckMessage]:
+    """Refuse settings that mean nothing (E014), then look at the token (E015)."""
+    wrong = conf.problems(conf.MetricsSettings, "METRICS")
+    if not wrong:
+        wrong = list(_address_problems(conf.metrics().addresses))
+    if wrong:
+        return [
+            Error(problem, hint="Correct the local settings.", id="herds.E014")
+            for problem in wrong
+        ]
+    return list(_token_problems(conf.metrics()))
+
+
+@register
+def check_links(**_: Any) -> list[CheckMessage]:
+    """Refuse links that could not be filled in, or lead to no page (E016)."""
+    return [
+        Error(
+            problem,
+            hint="docs/monitoring.md shows how they are written.",
+            id="herds.E016",
+        )
+        for problem in links.problems(settings.LINKS)
+    ]
+
+
+def _address_problems(addresses: tuple[str, ...]) -> Iterator[str]:
+    for each in addresses:
+        try:
+            found = access.network(each)
+        except ValueError:
+            yield (
+                f"METRICS['ADDRESSES'] holds {each!r}, which is no address or network "
+                "such as 192.0.2.0/24."
+            )
+            continue
+        if found.prefixlen == 0:
+            yield f"METRICS['ADDRESSES'] holds {each!r}: that is everybody."
+
+
+def _token_problems(metrics: conf.MetricsSettings) -> Iterator[CheckMessage]:
+    try:
+        access.token(metrics)
+        file = metrics.token_file
+        mode = file.stat().st_mode if file else 0
+    except PreconditionFailed as error:
+        yield Error(error.message, hint=error.hint, id="herds.E015")
+        return
+    if mode & stat.S_IRWXO:
+        yield Error(
+            f"Other users of this machine can read the token for the metrics in {file} "
+            f"(mode {stat.S_IMODE(mode):o}).",
+            hint=f"Close it: chmod o= {file}",
+            id="herds.E015",
+        )
 
 
 @register

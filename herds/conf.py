@@ -129,6 +129,40 @@ class NotificationSettings:
     attempts: int = 8
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttentionSettings:
+    """The setting ``ATTENTION``: from where on something needs a person.
+
+    Attributes:
+        lag: bytes that a standby may be behind.
+        slot: bytes of WAL that a slot nobody uses may hold.
+        unseen: seconds an instance may go unseen: three refresh intervals.
+        unreported: the same where an agent reports.
+    """
+
+    lag: int = 67_108_864
+    slot: int = 1_073_741_824
+    unseen: float = 90.0
+    unreported: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsSettings:
+    """The setting ``METRICS``: who may read them; empty, which is the default: nobody.
+
+    Attributes:
+        token_file: a file that holds the bearer token.
+        token: the token itself, where there is no file.
+        addresses: networks or addresses that need no token.
+        per_instance: whether each instance has a lag of its own, not only each herd.
+    """
+
+    token_file: Path | None = None
+    token: str = field(default="", repr=False)
+    addresses: tuple[str, ...] = ()
+    per_instance: bool = False
+
+
 @functools.cache
 def ssh() -> SshSettings:
     """Return the setting ``SSH``.
@@ -179,6 +213,32 @@ def retention() -> RetentionSettings:
         ImproperlyConfigured: when it cannot be understood.
     """
     return _typed(RetentionSettings, "RETENTION")
+
+
+@functools.cache
+def attention() -> AttentionSettings:
+    """Return the setting ``ATTENTION``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(AttentionSettings, "ATTENTION")
+
+
+@functools.cache
+def metrics() -> MetricsSettings:
+    """Return the setting ``METRICS``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(MetricsSettings, "METRICS")
+
+
+def links() -> Mapping[str, Mapping[str, str]]:
+    """Return the setting ``LINKS``: by label, addresses of herds and instances."""
+    found: Mapping[str, Mapping[str, str]] = settings.LINKS
+    return found
 
 
 def commands() -> Mapping[str, str]:
@@ -255,6 +315,8 @@ def _read(kind: type[_T], given: Mapping[str, Any]) -> _T:
 
 def _refusal(type_: Any, value: object) -> str:
     """Tell why a value is none of its type; empty when it is one."""
+    if type_ is bool:
+        return "" if isinstance(value, bool) else f"is True or False, not {value!r}"
     if type_ in {int, float}:
         allowed = (int,) if type_ is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, allowed) or value <= 0:
@@ -275,7 +337,7 @@ def _converted(type_: Any, value: Any, given: Mapping[str, Any]) -> Any:
         return Path(value).expanduser()
     if type_ == tuple[str, ...]:
         return tuple(value)
-    if type_ in {int, float, str}:
+    if type_ in {bool, int, float, str}:
         return type_(value)
     return {
         zone.lower().removesuffix("."): _read(ZoneSettings, _inherited(given, own))
@@ -299,6 +361,8 @@ def _forget(**_: Any) -> None:
     dns.cache_clear()
     notifications.cache_clear()
     retention.cache_clear()
+    attention.cache_clear()
+    metrics.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="herds.conf")

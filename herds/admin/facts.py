@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from herds import conf
 from herds.admin import badges
 from herds.admin.badges import Health
+from herds.domain.links import Link, links
 from herds.models import Herd, Instance, Server
 from herds.selectors import vhosts
 from herds.selectors.inventory import InstanceState, Lag, Member, lag_of, state_of
@@ -73,6 +74,21 @@ def instance_row(instance: Instance, depth: int = 0) -> MemberRow:
 def environment_name(owner: Herd | Server) -> str | None:
     """Return the name of the environment something lives in."""
     return owner.environment.env_name if owner.environment else None
+
+
+def outside_links(herd: Herd, instance: Instance | None = None) -> list[Link]:
+    """Give the links to other programs' pages about a herd, or one instance of it."""
+    values = {
+        "herd": herd.herd_name,
+        "cluster": herd.base_name,
+        "environment": environment_name(herd) or "",
+        "port": herd.db_port,
+        "vhost": herd.vhost,
+    }
+    if instance is None:
+        return links(conf.links(), "herd", values)
+    values |= {"host": instance.server.hostname, "version": instance.version}
+    return links(conf.links(), "instance", values)
 
 
 def named_herd(herd: Herd) -> SafeString:

@@ -15,7 +15,7 @@ from herds.admin import badges, facts
 from herds.admin.actions import HerdActionsMixin
 from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
-from herds.admin.filters import EnvironmentFilter, PortFilter
+from herds.admin.filters import EnvironmentFilter, HerdAttentionFilter, PortFilter
 from herds.models import Herd, Instance
 from herds.selectors import inventory
 
@@ -25,7 +25,11 @@ class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]
     """Replicating groups: each one primary and its standbys."""
 
     list_display = ["name", "port", "virtual_host", "data_root"]
-    list_filter = [("environment", EnvironmentFilter), PortFilter]
+    list_filter = [
+        ("environment", EnvironmentFilter),
+        PortFilter,
+        HerdAttentionFilter,
+    ]
     search_fields = ["herd_name", "herd_descr", "db_port", "vhost"]
     search_help_text = "Searches names, descriptions, ports and virtual hosts."
     fields = [
@@ -64,6 +68,7 @@ class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]
                 herd, [member.instance for member in members]
             )
             context["environment_name"] = facts.environment_name(herd)
+            context["outside_links"] = facts.outside_links(herd)
             context["add_instance_url"] = _add_instance_url(herd, request)
         return super().render_change_form(request, context, *args, **kwargs)
 

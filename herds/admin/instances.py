@@ -20,6 +20,7 @@ from herds.admin.base import InventoryAdmin
 from herds.admin.filters import (
     EnvironmentFilter,
     HerdFilter,
+    InstanceAttentionFilter,
     OnlineFilter,
     RoleFilter,
     VersionFilter,
@@ -58,6 +59,7 @@ class InstanceAdmin(
         OnlineFilter,
         RoleFilter,
         VersionFilter,
+        InstanceAttentionFilter,
     ]
     search_fields = ["herd__herd_name", "server__hostname", "version"]
     search_help_text = "Searches herds, containers and versions."
@@ -142,6 +144,7 @@ class InstanceAdmin(
         """Name the instance with its environment above its form."""
         instance: Instance | None = context.get("original")
         if instance is not None:
+            context["outside_links"] = facts.outside_links(instance.herd, instance)
             context["environment_name"] = facts.environment_name(instance.herd)
         return super().render_change_form(request, context, *args, **kwargs)
 

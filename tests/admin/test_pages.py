@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -352,3 +353,22 @@ def test_whoever_is_not_staff_sees_nothing() -> None:
 
     for address in every_page():
         assert client.get(address).status_code == 302, address
+
+
+def test_other_programs_are_a_link_away(administrator: Client, settings: Any) -> None:
+    settings.LINKS = {
+        "Grafana": {
+            "herd": "https://g.example/herd?env={environment}&name={herd}&at={vhost}",
+            "instance": "https://g.example/{host}/{port}/{cluster}/{version}",
+        }
+    }
+    herd = factories.herd("a & b", base_name="main", vhost="", db_port=5499)
+    instance = factories.instance("a & b", "ele01")
+
+    of_herd = visit(administrator, f"/admin/herds/herd/{herd.pk}/change/")
+    of_instance = visit(administrator, f"/admin/herds/instance/{instance.pk}/change/")
+
+    assert of_herd.links["Grafana ↗"] == (
+        "https://g.example/herd?env=prod&name=a%20%26%20b&at="
+    )
+    assert of_instance.links["Grafana ↗"] == "https://g.example/ele01/5499/main/15.4"

@@ -25,6 +25,7 @@ LAYERS = {
     "services": 3,
     "operations": 4,
     "admin": 5,
+    "monitoring": 5,
     "management": 5,
     "templatetags": 5,
     "checks": 5,
@@ -46,6 +47,7 @@ NEIGHBOURS = {
     ("apps", "logins"),
     ("apps", "management"),  # the roles are made after a migration
     ("admin", "logins"),
+    ("checks", "monitoring"),
 }
 
 # Adapters and values are used from anywhere, so they know no web framework.
@@ -55,6 +57,7 @@ HOMES = {
     "paramiko": {"ssh"},
     "dns": {"nameserver"},
     "apprise": {"messenger"},
+    "prometheus_client": {"monitoring"},
     "procrastinate": {"operations", "admin"},  # the admin hides the queue's own menus
 }
 

@@ -137,36 +137,6 @@ def test_a_search_without_a_hit_is_not_an_empty_list(administrator: Client) -> N
 # Pages of one herd, server, instance ---------------------------------------------
 
 
-def test_a_herd_shows_its_members_as_a_tree(administrator: Client) -> None:
-    primary = factories.instance("trade", "ele03", xlog_pos=10)
-    middle = factories.instance("trade", "ele02", xlog_pos=10, master=primary)
-    factories.instance("trade", "ele01", xlog_pos=4, master=middle)
-    factories.instance("trade", "ele04", xlog_pos=10, master=primary)
-    factories.instance("quote", "ele03")
-
-    page = visit(administrator, f"/admin/herds/herd/{primary.herd_id}/change/")
-
-    members = page.tables["Members"][1:]
-    assert [row[:2] for row in members] == [
-        ["ele03", "primary"],
-        ["ele02", "replica of ele03"],
-        ["ele01", "replica of ele02"],
-        ["ele04", "replica of ele03"],
-    ]
-    assert members[2][3].startswith("6 bytes behind, ")
-    assert page.links["ele02"] == f"/admin/herds/instance/{middle.pk}/change/"
-
-
-def test_members_whose_upstreams_go_round_are_all_shown(administrator: Client) -> None:
-    one = factories.instance("trade", "ele01")
-    other = factories.instance("trade", "ele02", master=one)
-    Instance.objects.filter(pk=one.pk).update(master=other)
-
-    page = visit(administrator, f"/admin/herds/herd/{one.herd_id}/change/")
-
-    assert [row[0] for row in page.tables["Members"][1:]] == ["ele01", "ele02"]
-
-
 def test_a_herd_without_members_leads_to_adding_one(administrator: Client) -> None:
     herd = factories.herd()
 

@@ -19,6 +19,7 @@ from herds.selectors.herd_tree import Node, Problem, Weight
 from herds.selectors.inventory import InstanceState, Member, state_of
 from herds.selectors.operations import operations_on
 from herds.selectors.readiness import Judgement, Readiness
+from herds.selectors.rights import rights_of
 from herds.services.actions import Action
 
 from . import badges, facts
@@ -125,8 +126,13 @@ def _last_operations(request: HttpRequest, herd: Herd) -> list[OperationTarget]:
 
 
 def _tree(request: HttpRequest, members: Sequence[Member]) -> list[TreeNode]:
-    offered = permitted_actions(request, Instance)
-    count = len(members)
+    rights, count = rights_of(request.user), len(members)
+    place = members[0].instance.herd.environment_id if members else None
+    offered = [
+        action
+        for action in permitted_actions(request, Instance)
+        if rights.may(action.permission, place)
+    ]
     return [_node(each, offered, count) for each in herd_tree.herd_tree(members)]
 
 

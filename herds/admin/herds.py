@@ -21,6 +21,7 @@ from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter, HerdAttentionFilter, PortFilter
 from herds.models import Herd, Instance
 from herds.selectors import inventory
+from herds.selectors.rights import rights_of
 from herds.services.switchover import SWITCHOVER
 
 from .herd_page import examined, herd_page
@@ -134,7 +135,8 @@ class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]
 
 def _check_url(herd: Herd, request: HttpRequest) -> str:
     """Return where a switchover is planned, empty where this person may not."""
-    if not request.user.has_perm(SWITCHOVER.permission):
+    rights = rights_of(request.user)
+    if not rights.may(SWITCHOVER.permission, herd.environment_id):
         return ""
     return reverse("admin:herds_herd_operate", args=[herd.pk, SWITCHOVER.name])
 

@@ -15,7 +15,7 @@ MAKEFLAGS += --keep-going --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo demo-up demo-down test lint test-quick test-lab test-browser \
-        nemesis bench ready ready-tests ready-bench
+        nemesis pictures bench ready ready-tests ready-bench
 
 help: ## Show what can be made
 	@echo "ElepHaaS: make TARGET, where TARGET is one of"
@@ -42,6 +42,7 @@ lint: ready-tests ## Check style, types, layers and migrations
 	DJANGO_SETTINGS_MODULE=tests.settings $(PYTHON) -W ignore manage.py \
 	    makemigrations --check --dry-run --skip-checks
 	$(PYTEST) -q tests/unit/test_architecture.py
+	$(PYTHON) -m tools.audit
 
 test-quick: ready-tests ## Run the tests that need neither root nor the lab
 	$(PYTEST) -n $(WORKERS) -m "not lab and not browser"
@@ -54,6 +55,9 @@ test-browser: ready-tests ## Run the tests in a browser, one at a time (root)
 
 nemesis: ready-tests ## Break things while primaries move; RUNS=100, SEED=1 (root)
 	$(PYTHON) -m tests.nemesis --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+pictures: ready-tests ## Take the pictures in docs/images anew (root)
+	@$(PYTHON) -m tests.browser.showcase
 
 bench: ready-bench ## Measure against other tools on lab hosts (root)
 	$(PYTHON) -m bench

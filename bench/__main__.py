@@ -8,13 +8,29 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import herds, latency, memory, rebuild, reload, switchover
+from bench import (
+    checkins,
+    herds,
+    latency,
+    memory,
+    pages,
+    rebuild,
+    reload,
+    switchover,
+)
 from bench.figures import Report
 from bench.fleet import DEBIAN, PLAIN, fleet
 from bench.installation import installation
 
 RESULTS = Path(__file__).parent / "results"
-PLACES = (("reload", "latency", "memory"), ("switchover",), ("herds",), ("rebuild",))
+PLACES = (
+    ("reload", "latency", "memory"),
+    ("switchover",),
+    ("herds",),
+    ("rebuild",),
+    ("checkins",),
+    ("pages",),
+)
 """The measurements, by the hosts that they share."""
 
 MEASUREMENTS = tuple(name for place in PLACES for name in place)
@@ -42,6 +58,10 @@ def main() -> int:
         )
     elif "rebuild" in options.only:
         _rebuild(options, report)
+    elif "checkins" in options.only:
+        checkins.measure(report, rounds=options.rounds or 3)
+    elif "pages" in options.only:
+        pages.measure(report, rounds=options.rounds or 15)
     else:
         _fleet(options, report)
     print("\n".join(["", *report.lines()]))

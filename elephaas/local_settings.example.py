@@ -100,14 +100,14 @@ COMMANDS = {
 #     "PATIENCE": 60.0,  # seconds to wait for a state after a command came back
 # }
 
-# How workers keep the inventory fresh by themselves, beside all operations: they look at
-# every instance over the connections that they keep. Switch it off for environments
+# How workers keep the inventory fresh by themselves, beside all operations: they look
+# at every instance over the connections that they keep. Switch it off for environments
 # whose hosts have agents. The values shown are the defaults.
 # REFRESH = {
 #     "INTERVAL": 30.0,  # seconds from one look at a host to the next; 0: none
 #     "JITTER": 0.1,  # by which part of the interval it varies
 #     "AT_ONCE": 32,  # hosts that one worker looks at at the same time
-#     "NAMES_INTERVAL": 300.0,  # seconds between looks at a virtual host in DNS; 0: none
+#     "NAMES_INTERVAL": 300.0,  # seconds between looks at a virtual host; 0: none
 # }
 
 # How virtual hosts follow the primary: a CNAME, moved by signed updates of its zone.
@@ -121,3 +121,88 @@ COMMANDS = {
 #     "TTL": 300,  # seconds of a new record
 #     "TIMEOUT": 2.0,  # seconds to wait for a name server
 # }
+
+# Who is told of what, by mail, chat or webhook. The file lists the receivers, with the
+# environments they hear of; docs/notifications.md shows how it is written.
+# NOTIFICATIONS = {
+#     "CONFIG_FILE": "/etc/elephaas/notifications.yml",
+#     "EVENTS": ["failed", "approval", "attention"],  # "ended" tells successes too
+#     "URL": "https://elephaas.example.com",  # for the links in messages
+#     "HOLD": 30.0,  # seconds that something needs attention before anybody is told
+#     "ATTEMPTS": 8,  # how often a message is tried, at growing intervals
+# }
+
+# From where on something needs a person, on the front page and in notifications.
+# ATTENTION = {
+#     "LAG": 67108864,  # bytes that a standby may be behind
+#     "SLOT": 1073741824,  # bytes of WAL that a slot nobody uses may hold
+#     "UNSEEN": 90.0,  # seconds an instance may go unseen
+#     "UNREPORTED": 300.0,  # the same where an agent reports
+# }
+
+# Who may read /metrics; empty, nobody may. docs/monitoring.md tells what they are.
+# METRICS = {
+#     "TOKEN_FILE": "/etc/elephaas/metrics.token",  # or "TOKEN": the token itself
+#     "ADDRESSES": [],  # such as "192.0.2.0/24": they need no token
+#     "PER_INSTANCE": False,  # True: each standby has a lag of its own
+# }
+
+# Links on the pages of herds and instances, by label; each value is quoted.
+# LINKS = {
+#     "Grafana": {
+#         "herd": "https://grafana.example.com/d/herd?var-herd={herd}",
+#         "instance": "https://grafana.example.com/d/pg?var-host={host}&var-port={port}",
+#     },
+# }
+
+# Log in with the company's directory (LDAP). Install what it needs first:
+#   apt-get install gcc libldap-dev libsasl2-dev python3-dev
+#   pip install -r requirements-ldap.txt
+# Local users go on working beside it, so that somebody gets in while the directory is
+# away. Without ModelBackend only the directory decides, and the menus Users and Groups
+# vanish. docs/login.md explains every line.
+# import ldap
+# from pathlib import Path
+# from django_auth_ldap.config import GroupOfNamesType, LDAPSearch
+#
+# AUTHENTICATION_BACKENDS = [
+#     "django_auth_ldap.backend.LDAPBackend",
+#     "django.contrib.auth.backends.ModelBackend",
+# ]
+# # ldaps:// is TLS from the first byte; for ldap:// keep START_TLS True, so that no
+# # password travels in the clear.
+# AUTH_LDAP_SERVER_URI = "ldap://ldap.example.com"
+# AUTH_LDAP_START_TLS = True  # False with ldaps://
+# AUTH_LDAP_GLOBAL_OPTIONS = {
+#     ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
+#     ldap.OPT_X_TLS_CACERTFILE: "/etc/ssl/certs/ca-certificates.crt",
+# }
+# AUTH_LDAP_CONNECTION_OPTIONS = {
+#     ldap.OPT_NETWORK_TIMEOUT: 3,  # seconds to connect
+#     ldap.OPT_TIMEOUT: 5,  # seconds for an answer
+#     ldap.OPT_REFERRALS: 0,  # or else Active Directory sends us around
+# }
+# # Whose rights search for people; its password in a file that only this service reads.
+# AUTH_LDAP_BIND_DN = "cn=elephaas,ou=services,dc=example,dc=com"
+# AUTH_LDAP_BIND_PASSWORD = Path("/etc/elephaas/ldap.password").read_text().strip()
+# AUTH_LDAP_USER_SEARCH = LDAPSearch(
+#     "ou=people,dc=example,dc=com", ldap.SCOPE_SUBTREE, "(uid=%(user)s)"
+# )
+# AUTH_LDAP_USER_ATTR_MAP = {
+#     "first_name": "givenName",
+#     "last_name": "sn",
+#     "email": "mail",
+# }
+# AUTH_LDAP_GROUP_SEARCH = LDAPSearch(
+#     "ou=groups,dc=example,dc=com", ldap.SCOPE_SUBTREE, "(objectClass=groupOfNames)"
+# )
+# AUTH_LDAP_GROUP_TYPE = GroupOfNamesType()
+# # Nobody else gets in; and only these flags are taken from the directory.
+# AUTH_LDAP_REQUIRE_GROUP = "cn=dba,ou=groups,dc=example,dc=com"
+# AUTH_LDAP_USER_FLAGS_BY_GROUP = {
+#     "is_staff": "cn=dba,ou=groups,dc=example,dc=com",
+#     "is_superuser": "cn=dba-leads,ou=groups,dc=example,dc=com",
+# }
+# # Groups of this site that follow the directory's groups of the same name. It is a
+# # list, so that all other groups stay as they are set here.
+# AUTH_LDAP_MIRROR_GROUPS = ["viewer", "operator", "dba"]

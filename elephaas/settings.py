@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import runpy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,16 @@ OPERATIONS: dict[str, Any] = {}
 
 DNS: dict[str, Any] = {}
 
+NOTIFICATIONS: dict[str, Any] = {}
+
+RETENTION: dict[str, Any] = {}
+
+ATTENTION: dict[str, Any] = {}
+
+METRICS: dict[str, Any] = {}
+
+LINKS: dict[str, Any] = {}
+
 # The application ---------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -82,6 +93,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "django_htmx",
     "procrastinate.contrib.django",
 ]
@@ -95,7 +107,10 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    # Last: it turns the refusal of a login into its page.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "elephaas.urls"
@@ -126,6 +141,40 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+
+# Whoever fails five times to log in under one name from one address waits; others, and
+# the same name from elsewhere, do not, so that nobody can lock a colleague out.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "admin/herds/locked_out.html"
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+
+# A working day: who has lost the right to log in loses the session with it.
+SESSION_COOKIE_AGE = 12 * 60 * 60
+
+# What pages may load: our own files, and nothing written into a page.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
 
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
@@ -183,6 +232,13 @@ STORAGES = globals().get("STORAGES") or {
 DEBUGGING_KEY = "only-for-debugging-on-ones-own-machine-never-for-a-service"
 if DEBUG and not SECRET_KEY:
     SECRET_KEY = DEBUGGING_KEY
+
+# It refuses who guesses passwords before any other looks at them.
+_GUESSING = "axes.backends.AxesStandaloneBackend"
+AUTHENTICATION_BACKENDS = [
+    _GUESSING,
+    *(name for name in AUTHENTICATION_BACKENDS if name != _GUESSING),
+]
 
 for _database in DATABASES.values():
     _database.setdefault("CONN_MAX_AGE", 600)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.backends import ModelBackend
 from django.db.models import Model
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver
+from django.utils.module_loading import import_string
 
 APP_ORDER = ["herds", "auth"]
 MENU_ORDER = [
@@ -17,7 +21,9 @@ MENU_ORDER = [
     "Server",
     "Instance",
     "DisasterRecovery",
+    "Discovery",
     "Operation",
+    "AuditEntry",
 ]
 
 
@@ -48,10 +54,19 @@ class ElephaasAdminSite(admin.AdminSite):
             if isinstance(model_or_iterable, type)
             else model_or_iterable
         )
-        listed = [
-            model for model in asked if model._meta.app_label not in UNLISTED_APPS
-        ]
+        unlisted = UNLISTED_APPS if local_logins() else UNLISTED_APPS | {"auth"}
+        listed = [model for model in asked if model._meta.app_label not in unlisted]
         super().register(listed, admin_class, **options)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Put the front page's addresses before Django's, the last of which takes all.
+
+        They answer for the page's live part.
+        """
+        # As in index: it needs the models.
+        from herds.admin.front_views import front_urls
+
+        return [*front_urls(self), *super().get_urls()]
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
@@ -79,6 +94,18 @@ class ElephaasAdminSite(admin.AdminSite):
         return super().index(
             request, {**front_page(self, request), **(extra_context or {})}
         )
+
+
+def local_logins() -> bool:
+    """Tell whether anybody logs in with a password that is kept here.
+
+    Where only an outside directory decides (LDAP), its users and groups are not ours to
+    change, and have no menus.
+    """
+    return any(
+        issubclass(import_string(name), ModelBackend)
+        for name in settings.AUTHENTICATION_BACKENDS
+    )
 
 
 def _rank(name: str, order: list[str]) -> int:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import (
+    user_logged_in,
+    user_logged_out,
+    user_login_failed,
+)
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
-from django.db.models.signals import pre_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 SCHEMA = "utility"
 """Where the metadata lie; agents and dashboards look for them there."""
@@ -22,8 +27,16 @@ class HerdsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the start-up hooks."""
         # Importing the module registers its checks, which need the apps loaded.
-        from herds import checks  # noqa: F401
+        from herds import (
+            checks,  # noqa: F401
+            logins,
+        )
+        from herds.management.roles import make_roles
 
+        user_logged_in.connect(logins.note_login, dispatch_uid="herds.logged_in")
+        user_logged_out.connect(logins.note_logout, dispatch_uid="herds.logged_out")
+        user_login_failed.connect(logins.note_failure, dispatch_uid="herds.failed")
+        post_migrate.connect(make_roles, sender=self, dispatch_uid="herds.make_roles")
         pre_migrate.connect(make_schema, sender=self, dispatch_uid="herds.make_schema")
 
 

@@ -11,7 +11,14 @@ E007     the metadata database is not PostgreSQL
 E008     OPERATIONS has an unknown key or a value of the wrong kind
 E009     DNS has an unknown key or a value of the wrong kind, or contradicts itself
 E010     a DNS key file is missing, cannot be read or used, or others can read it
-E011     REFRESH has an unknown key or a value of the wrong kind
+E011     LDAP travels without TLS, or with certificates unchecked
+E012     NOTIFICATIONS has an unknown key or a value of the wrong kind
+E013     the file of the receivers is missing, others can read it, or it lists none
+E014     ATTENTION or METRICS has an unknown key or a value of the wrong kind
+E015     the token for the metrics is too short, or its file is open or cannot be read
+E016     LINKS has a template that is no address, or an unknown field
+E017     RETENTION has an unknown key or a value of the wrong kind
+E018     REFRESH has an unknown key or a value of the wrong kind
 W001     no PUBLIC_KEY yet: no server can be reached
 W002     PUBLIC_KEY is not the other half of the private key
 W003     DNS has no key: virtual hosts are looked at, but cannot be moved
@@ -27,13 +34,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from herds import conf
+from herds.domain import links
 from herds.errors import PreconditionFailed
+from herds.messenger.messenger import Messenger
+from herds.monitoring import access
 from herds.nameserver.key import load_key
 from herds.nameserver.nameserver import Manner
 from herds.postgres import commands
@@ -122,9 +133,9 @@ def check_operations(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_refresh(**_: Any) -> list[CheckMessage]:
-    """Refuse refresh settings that mean nothing (E011)."""
+    """Refuse refresh settings that mean nothing (E018)."""
     return [
-        Error(problem, hint="Correct the local settings.", id="herds.E011")
+        Error(problem, hint="Correct the local settings.", id="herds.E018")
         for problem in conf.problems(conf.RefreshSettings, "REFRESH")
     ]
 
@@ -145,6 +156,104 @@ def check_dns(**_: Any) -> list[CheckMessage]:
 
 
 @register
+def check_notifications(**_: Any) -> list[CheckMessage]:
+    """Refuse settings by which nobody could be told anything (E012, E013)."""
+    wrong = conf.problems(conf.NotificationSettings, "NOTIFICATIONS")
+    told = None if wrong else conf.notifications()
+    if told and (unknown := set(told.events) - set(conf.EVENTS)):
+        wrong = [
+            f"NOTIFICATIONS['EVENTS'] knows no {', '.join(sorted(unknown))}; it knows "
+            f"{', '.join(conf.EVENTS)}."
+        ]
+    if wrong or told is None:
+        return [
+            Error(problem, hint="Correct the local settings.", id="herds.E012")
+            for problem in wrong
+        ]
+    try:
+        Messenger(told.config_file)
+    except PreconditionFailed as error:
+        return [Error(error.message, hint=error.hint, id="herds.E013")]
+    return []
+
+
+@register
+def check_retention(**_: Any) -> list[CheckMessage]:
+    """Refuse settings by which nothing, or everything, would be deleted (E017)."""
+    return [
+        Error(problem, hint="Correct the local settings.", id="herds.E017")
+        for problem in conf.problems(conf.RetentionSettings, "RETENTION")
+    ]
+
+
+@register
+def check_attention(**_: Any) -> list[CheckMessage]:
+    """Refuse bounds that mean nothing (E014)."""
+    return [
+        Error(problem, hint="Correct the local settings.", id="herds.E014")
+        for problem in conf.problems(conf.AttentionSettings, "ATTENTION")
+    ]
+
+
+@register
+def check_metrics(**_: Any) -> list[CheckMessage]:
+    """Refuse settings that mean nothing (E014), then look at the token (E015)."""
+    wrong = conf.problems(conf.MetricsSettings, "METRICS")
+    if not wrong:
+        wrong = list(_address_problems(conf.metrics().addresses))
+    if wrong:
+        return [
+            Error(problem, hint="Correct the local settings.", id="herds.E014")
+            for problem in wrong
+        ]
+    return list(_token_problems(conf.metrics()))
+
+
+@register
+def check_links(**_: Any) -> list[CheckMessage]:
+    """Refuse links that could not be filled in, or lead to no page (E016)."""
+    return [
+        Error(
+            problem,
+            hint="docs/monitoring.md shows how they are written.",
+            id="herds.E016",
+        )
+        for problem in links.problems(settings.LINKS)
+    ]
+
+
+def _address_problems(addresses: tuple[str, ...]) -> Iterator[str]:
+    for each in addresses:
+        try:
+            found = access.network(each)
+        except ValueError:
+            yield (
+                f"METRICS['ADDRESSES'] holds {each!r}, which is no address or network "
+                "such as 192.0.2.0/24."
+            )
+            continue
+        if found.prefixlen == 0:
+            yield f"METRICS['ADDRESSES'] holds {each!r}: that is everybody."
+
+
+def _token_problems(metrics: conf.MetricsSettings) -> Iterator[CheckMessage]:
+    try:
+        access.token(metrics)
+        file = metrics.token_file
+        mode = file.stat().st_mode if file else 0
+    except PreconditionFailed as error:
+        yield Error(error.message, hint=error.hint, id="herds.E015")
+        return
+    if mode & stat.S_IRWXO:
+        yield Error(
+            f"Other users of this machine can read the token for the metrics in {file} "
+            f"(mode {stat.S_IMODE(mode):o}).",
+            hint=f"Close it: chmod o= {file}",
+            id="herds.E015",
+        )
+
+
+@register
 def check_metadata_engine(**_: Any) -> list[CheckMessage]:
     """Refuse a metadata database that is not PostgreSQL (E007)."""
     engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
@@ -158,6 +267,49 @@ def check_metadata_engine(**_: Any) -> list[CheckMessage]:
             id="herds.E007",
         )
     ]
+
+
+@register
+def check_ldap(**_: Any) -> list[CheckMessage]:
+    """Refuse to send passwords to whoever says it is the directory (E011)."""
+    address = getattr(settings, "AUTH_LDAP_SERVER_URI", "")
+    if not address:
+        return []
+    return [
+        Error(
+            problem,
+            hint="Set it as in elephaas/local_settings.example.py.",
+            id="herds.E011",
+        )
+        for problem in _ldap_problems(str(address))
+    ]
+
+
+def _ldap_problems(address: str) -> Iterator[str]:
+    if urlsplit(address).scheme not in {"ldaps", "ldapi"} and not getattr(
+        settings, "AUTH_LDAP_START_TLS", False
+    ):
+        yield (
+            f"AUTH_LDAP_SERVER_URI is {address} and AUTH_LDAP_START_TLS is off: "
+            "passwords would travel in the clear."
+        )
+    try:
+        import ldap
+    except ImportError:
+        yield (
+            "AUTH_LDAP_SERVER_URI is set, but python-ldap is not installed "
+            "(pip install -r requirements-ldap.txt)."
+        )
+        return
+    for name in ("AUTH_LDAP_GLOBAL_OPTIONS", "AUTH_LDAP_CONNECTION_OPTIONS"):
+        wanted = (getattr(settings, name, None) or {}).get(
+            ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND
+        )
+        if wanted not in (ldap.OPT_X_TLS_DEMAND, ldap.OPT_X_TLS_HARD):
+            yield (
+                f"{name} does not demand the directory's certificate: anybody on the "
+                "way could read passwords."
+            )
 
 
 def _dns_key_problems(manner: Manner) -> Iterator[CheckMessage]:

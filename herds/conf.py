@@ -111,6 +111,76 @@ class DnsSettings(ZoneSettings):
     timeout: float = 2.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetentionSettings:
+    """The setting ``RETENTION``: how long ``manage.py prune`` keeps what grows.
+
+    Attributes:
+        output_days: days that output of commands is kept.
+        audit_days: days that entries of the audit log are kept.
+    """
+
+    output_days: int = 90
+    audit_days: int = 730
+
+
+EVENTS = ("ended", "failed", "approval", "attention")
+"""What notifications can be sent of; ``failed`` is every end that is not a success."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationSettings:
+    """The setting ``NOTIFICATIONS``: who is told of what; empty where nobody is.
+
+    Attributes:
+        config_file: the receivers, in Apprise's format.
+        events: what they are told of, of ``EVENTS``.
+        url: where browsers reach this site, for the links in messages.
+        hold: seconds that something needs attention before anybody is told.
+        attempts: how often a message is tried, at growing intervals.
+    """
+
+    config_file: Path = Path("/etc/elephaas/notifications.yml")
+    events: tuple[str, ...] = ("failed", "approval", "attention")
+    url: str = ""
+    hold: float = 30.0
+    attempts: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSettings:
+    """The setting ``ATTENTION``: from where on something needs a person.
+
+    Attributes:
+        lag: bytes that a standby may be behind.
+        slot: bytes of WAL that a slot nobody uses may hold.
+        unseen: seconds an instance may go unseen: three refresh intervals.
+        unreported: the same where an agent reports.
+    """
+
+    lag: int = 67_108_864
+    slot: int = 1_073_741_824
+    unseen: float = 90.0
+    unreported: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsSettings:
+    """The setting ``METRICS``: who may read them; empty, which is the default: nobody.
+
+    Attributes:
+        token_file: a file that holds the bearer token.
+        token: the token itself, where there is no file.
+        addresses: networks or addresses that need no token.
+        per_instance: whether each instance has a lag of its own, not only each herd.
+    """
+
+    token_file: Path | None = None
+    token: str = field(default="", repr=False)
+    addresses: tuple[str, ...] = ()
+    per_instance: bool = False
+
+
 @functools.cache
 def ssh() -> SshSettings:
     """Return the setting ``SSH``.
@@ -149,6 +219,54 @@ def dns() -> DnsSettings | None:
         ImproperlyConfigured: when it cannot be understood.
     """
     return _typed(DnsSettings, "DNS") if getattr(settings, "DNS", None) else None
+
+
+@functools.cache
+def notifications() -> NotificationSettings | None:
+    """Return the setting ``NOTIFICATIONS``; None where it is empty: nobody is told.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    if not getattr(settings, "NOTIFICATIONS", None):
+        return None
+    return _typed(NotificationSettings, "NOTIFICATIONS")
+
+
+@functools.cache
+def retention() -> RetentionSettings:
+    """Return the setting ``RETENTION``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(RetentionSettings, "RETENTION")
+
+
+@functools.cache
+def attention() -> AttentionSettings:
+    """Return the setting ``ATTENTION``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(AttentionSettings, "ATTENTION")
+
+
+@functools.cache
+def metrics() -> MetricsSettings:
+    """Return the setting ``METRICS``.
+
+    Raises:
+        ImproperlyConfigured: when it cannot be understood.
+    """
+    return _typed(MetricsSettings, "METRICS")
+
+
+def links() -> Mapping[str, Mapping[str, str]]:
+    """Return the setting ``LINKS``: by label, addresses of herds and instances."""
+    found: Mapping[str, Mapping[str, str]] = settings.LINKS
+    return found
 
 
 def commands() -> Mapping[str, str]:
@@ -234,6 +352,8 @@ def _refusal(
         zero: whether a number may be 0.
         most: the largest a number may be.
     """
+    if type_ is bool:
+        return "" if isinstance(value, bool) else f"is True or False, not {value!r}"
     if type_ in {int, float}:
         allowed = (int,) if type_ is int else (int, float)
         if isinstance(value, bool) or not (
@@ -250,7 +370,7 @@ def _refusal(
             isinstance(each, str) and each.strip() for each in value
         ):
             return f"is a list of texts, not {value!r}"
-    elif not isinstance(value, (str, Path)) or not str(value).strip():
+    elif not isinstance(value, str | Path) or not str(value).strip():
         return f"is a text that is not empty, not {value!r}"
     return ""
 
@@ -260,7 +380,7 @@ def _converted(type_: Any, value: Any, given: Mapping[str, Any]) -> Any:
         return Path(value).expanduser()
     if type_ == tuple[str, ...]:
         return tuple(value)
-    if type_ in {int, float, str}:
+    if type_ in {bool, int, float, str}:
         return type_(value)
     return {
         zone.lower().removesuffix("."): _read(ZoneSettings, _inherited(given, own))
@@ -283,6 +403,10 @@ def _forget(**_: Any) -> None:
     operations.cache_clear()
     refresh.cache_clear()
     dns.cache_clear()
+    notifications.cache_clear()
+    retention.cache_clear()
+    attention.cache_clear()
+    metrics.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="herds.conf")

@@ -240,7 +240,10 @@ def _replication(state: LabState, herd: HerdSpec, host: str) -> str:
     return f"primary_conninfo = {quote(primary_conninfo(state, herd, host))}\n"
 
 
-def write_passwords(home: Path, password: str) -> None:
-    """Let postgres connect as the replication user without being asked (pgpass)."""
+def write_passwords(home: Path, password: str, further: str = "") -> None:
+    """Let postgres connect as the replication user without being asked (pgpass).
+
+    ``further`` are lines for other databases.
+    """
     line = f"*:*:*:{REPLICATION_USER}:{password}\n"
-    write(home / ".pgpass", line, mode=0o600, owner=OWNER)
+    write(home / ".pgpass", line + further, mode=0o600, owner=OWNER)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import demo_settings, files
+from lab import agents, demo_settings, files
 from lab.control import ManageHook, start
 from lab.errors import LabError
 from lab.lab import Lab
@@ -79,9 +79,7 @@ class Demo:
 
     def summary(self) -> str:
         """Return what a person needs to begin: address, logins, what there is."""
-        facts = self._kept()
-        if facts is None:
-            raise LabError("The demonstration is not up. Start it with: demo-up")
+        facts = self._known()
         state = self._lab.state
         herds = state.herds.values()
         environments = dict.fromkeys(herd.environment for herd in herds)
@@ -104,10 +102,20 @@ class Demo:
             "",
             f"  {lab} status | kill HOST | boot HOST | cut HOST | heal",
             f"  {lab} exec HOST -- CMD…",
+            f"  {lab} exec {state.database_hosts[0]} -- pgutil_report --once",
             f"  {lab} manage operate restart --herd {next(iter(state.herds))}",
             "",
         ]
         return "\n".join(lines)
+
+    @property
+    def address(self) -> str:
+        """Where its page is; LabError when it is not up."""
+        return f"http://localhost:{self._known().port}"
+
+    def password(self, name: str) -> str:
+        """Return the password of one of ``LOGINS``; LabError when it is not up."""
+        return self._known().passwords[name]
 
     def watch(self) -> None:
         """Return when a part of the demonstration has ended; say which one."""
@@ -120,6 +128,12 @@ class Demo:
             time.sleep(0.5)
 
     # Parts, in the order in which they come up
+
+    def _known(self) -> Facts:
+        facts = self._kept()
+        if facts is None:
+            raise LabError("The demonstration is not up. Start it with: demo-up")
+        return facts
 
     def _kept(self) -> Facts | None:
         with contextlib.suppress(FileNotFoundError):
@@ -171,11 +185,11 @@ class Demo:
     def _start_metadata(self) -> None:
         # As root: the server gives its files to postgres, and runs as postgres.
         command = [sys.executable, "-m", "lab.demo_metadata"]
+        command += [str(self.directory / "metadata"), self._lab.state.network]
         self._run(
-            self._lab.control.command(
-                [*command, str(self.directory / "metadata")], directory=str(PROJECT)
-            ),
+            self._lab.control.command(command, directory=str(PROJECT)),
             "The metadata server",
+            agents.password(self._lab.state),
         )
 
     def _fill(self, facts: Facts) -> None:

@@ -8,7 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import clusters, nameserver, sshd
+from lab import agents, clusters, nameserver, sshd
 from lab.files import directory, write
 from lab.layout import CONTROL, DATA_PARENTS, DNS
 from lab.state import LabState
@@ -27,6 +27,7 @@ def make_all(state: LabState) -> None:
         directory(state.mount_points / Path(parent).name)
     host_keys = {host: sshd.make_host_key(state, host) for host in state.hosts}
     _make_shared_etc(state, sshd.known_hosts(state, host_keys))
+    agents.install(state, state.directory / "etc")
     nameserver.write_disk(state, state.keys / nameserver.KEY_FILE)
     for host in state.database_hosts:
         _make_postgres_home(state, host, password)
@@ -41,6 +42,7 @@ def _make_keys(state: LabState) -> str:
     password = clusters.new_password()
     write(state.keys / nameserver.KEY_FILE, nameserver.make_key(), mode=0o600)
     write(state.keys / clusters.PASSWORD_FILE, password + "\n", mode=0o600)
+    agents.make_password(state)
     return password
 
 
@@ -104,7 +106,7 @@ def _make_postgres_home(state: LabState, host: str, password: str) -> None:
         for name in (sshd.LOGIN_KEY, PEER_KEY)
     ]
     sshd.write_login(home, clusters.OWNER, authorized, state.keys / PEER_KEY)
-    clusters.write_passwords(home, password)
+    clusters.write_passwords(home, password, agents.pgpass_line(state))
 
 
 def _make_clusters(state: LabState, password: str) -> None:

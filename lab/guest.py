@@ -10,7 +10,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from lab import majors, syscalls
+from lab import agents, majors, syscalls
 from lab.accounts import account
 from lab.layout import CONTROL, DATA_PARENTS, DNS, HerdSpec
 from lab.prerequisites import POSTGRES_ROOT
@@ -69,7 +69,7 @@ def _mount_own_view(state: LabState, host: str) -> None:
     )
     strict = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     if host not in (CONTROL, DNS):
-        _lay_majors_over(state, host)
+        _lay_programs_over(state, host)
     if host != CONTROL:
         writable += _bind_own_directories(state, host)
         for target, mode in (("/run", "755"), ("/dev/shm", "1777")):
@@ -86,17 +86,15 @@ def _mount_own_view(state: LabState, host: str) -> None:
     syscalls.mount("sysfs", "/sys", "sysfs", strict | syscalls.MS_RDONLY)
 
 
-def _lay_majors_over(state: LabState, host: str) -> None:
-    """Let the host have what its herds need and the machine lacks, to read."""
+def _lay_programs_over(state: LabState, host: str) -> None:
+    """Let the host have the agent and what its herds need of other majors, to read."""
     herds = state.kinds_on(host)
-    over = {"/usr": majors.layers(herds)}
+    over = {"/usr": [agents.layer(state), *majors.layers(herds)]}
     if _data_parents(herds) - {DATA_PARENTS["debian"]}:
         over["/var/lib"] = [state.mount_points]
     for target, layers in over.items():
-        if layers:
-            options = f"lowerdir={':'.join(map(str, layers))}:{target}"
-            read_only = syscalls.MS_RDONLY
-            syscalls.mount("overlay", target, "overlay", read_only, options)
+        options = f"lowerdir={':'.join(map(str, layers))}:{target}"
+        syscalls.mount("overlay", target, "overlay", syscalls.MS_RDONLY, options)
     if {herd.packaging for herd in herds} == {"rhel"}:
         # No such host has Debian's programs, which would be found first.
         syscalls.mount("tmpfs", str(POSTGRES_ROOT), "tmpfs", options="mode=755")

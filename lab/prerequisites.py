@@ -16,15 +16,18 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A Debian package, and the programs by which its presence is known."""
+    """A Debian package, and the programs and paths by which its presence is known."""
 
     package: str
     programs: tuple[str, ...]
     purpose: str
+    paths: tuple[str, ...] = ()
 
     def is_met(self) -> bool:
-        """Tell whether every program is there."""
-        return all(shutil.which(name, path=SEARCH_PATH) for name in self.programs)
+        """Tell whether every program and path is there."""
+        return all(
+            shutil.which(name, path=SEARCH_PATH) for name in self.programs
+        ) and all(map(os.path.exists, self.paths))
 
 
 NEEDS = (
@@ -36,6 +39,12 @@ NEEDS = (
     Need("util-linux", ("nsenter", "unshare", "setpriv"), "hosts are namespaces"),
     Need("rsync", ("rsync",), "replicas are rebuilt"),
     Need("postgresql-common", ("pg_lsclusters", "pg_ctlcluster"), "Debian's clusters"),
+    Need(
+        "python3-psycopg2",
+        (),
+        "the hosts' agent asks PostgreSQL by it",
+        ("/usr/lib/python3/dist-packages/psycopg2",),
+    ),
 )
 
 

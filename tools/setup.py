@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_paths
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = PROJECT / ".venv"
@@ -45,6 +46,7 @@ SERVICES = {
     "postgresql-common": "postgresql.service",
     "etcd-server": "etcd.service",
     "patroni": "patroni.service",
+    "slapd": "slapd.service",
 }
 
 FONT = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
@@ -68,6 +70,10 @@ def _extension(package: str, name: str, purpose: str) -> Extra:
     return Extra(package, purpose, control.exists)
 
 
+def _header(package: str, file: str) -> Extra:
+    return Extra(package, "LDAP logins are built with it", Path(file).exists)
+
+
 FOR_ALL = (
     # Debian leaves this part out of python3; without it an environment has no pip.
     Extra(
@@ -85,6 +91,11 @@ FOR_TESTS = (
         lambda: ctypes.util.find_library("atomic"),
     ),
     _program("busybox", "busybox", "the tests try another shell"),
+    _program("slapd", "slapd", "the tests log in at a directory"),
+    _program("gcc", "gcc", "LDAP logins are built for this machine"),
+    _header("python3-dev", f"{get_paths()['include']}/Python.h"),
+    _header("libldap-dev", "/usr/include/ldap.h"),
+    _header("libsasl2-dev", "/usr/include/sasl/sasl.h"),
 )
 FOR_BENCH = (
     _program("pssh", "parallel-ssh", "the benchmark compares with it"),
@@ -304,9 +315,15 @@ def _stamp(name: str) -> Path:
 
 def _digest(name: str) -> str:
     """Return what changes when requirements have to be installed anew."""
-    files = {"requirements.txt", name}
-    text = b"".join((PROJECT / file).read_bytes() for file in sorted(files))
-    return hashlib.sha256(text).hexdigest()
+    return hashlib.sha256("".join(_requirements(name)).encode()).hexdigest()
+
+
+def _requirements(name: str) -> Iterator[str]:
+    """Give the lines of a file of requirements, and of those it includes."""
+    for line in (PROJECT / name).read_text(encoding="utf-8").splitlines(keepends=True):
+        yield line
+        if line.startswith("-r "):
+            yield from _requirements(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from herds.models import Instance
 from herds.operations import registry
 from herds.selectors.operations import operations_on
+from herds.selectors.rights import rights_of
 from herds.services.actions import Action
 
 from .asking import plan_operation
@@ -46,7 +47,7 @@ def permitted_actions(request: HttpRequest, model: type[Model]) -> list[Action]:
         action
         for action in registry.all_actions()
         if model._meta.model_name in action.menus
-        and request.user.has_perm(action.permission)
+        and rights_of(request.user).may_somewhere(action.permission)
     ]
 
 
@@ -85,7 +86,8 @@ class OperateMixin(TypedAdmin[M]):
         action = {a.name: a for a in registry.all_actions()}.get(action_name)
         if obj is None or action is None:
             raise Http404
-        if not self.has_view_permission(request, obj) or not request.user.has_perm(
+        rights = rights_of(request.user)
+        if not self.has_view_permission(request, obj) or not rights.may_somewhere(
             action.permission
         ):
             raise PermissionDenied

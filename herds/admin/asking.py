@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponseRedirect
 
 from herds.errors import ElephaasError
+from herds.logins import client_address
 from herds.operations import requests
 from herds.services.actions import Action
 
@@ -19,7 +20,12 @@ from .operation_urls import operation_url
 def requester_of(request: HttpRequest) -> requests.Requester:
     """Tell the engine who asks; the admin lets nobody in who is not logged in."""
     user = cast(User, request.user)
-    return requests.Requester(user=user, name=user.get_username(), source="admin")
+    return requests.Requester(
+        user=user,
+        name=user.get_username(),
+        source="admin",
+        address=client_address(request),
+    )
 
 
 def plan_operation(

@@ -15,6 +15,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from herds import conf
+from herds.domain.words import duration_in_words as duration_in_words
+from herds.domain.words import size as size
 from herds.selectors.clock import metadata_now
 
 _ALONE = 60.0  # seconds between looks where workers make none: agents' usual interval
@@ -78,10 +80,15 @@ def state(health: Health | str, word: str, title: str = "") -> SafeString:
 
 
 def environment(name: str | None) -> SafeString:
-    """Mark an environment with its name and the colour band of that name."""
+    """Mark an environment with its name and the colour band of that name.
+
+    A colour that was chosen for it comes from the site's own style sheet (see
+    ``environments.py``), which finds the mark by the name.
+    """
     return format_html(
-        '<span class="ele-env ele-env--{}">{}</span>',
+        '<span class="ele-env ele-env--{}" data-environment="{}">{}</span>',
         environment_hue(name),
+        name or "",
         name or "no environment",
     )
 
@@ -128,34 +135,9 @@ def number(value: object) -> SafeString:
     return format_html('<span class="ele-num">{}</span>', value)
 
 
-def size(octets: int) -> str:
-    """Write a number of bytes for people: ``512 bytes``, ``3.2 MB`` (1 MB = 2^20)."""
-    amount = float(octets)
-    if abs(amount) < 1024:
-        return f"{octets} bytes" if abs(octets) != 1 else f"{octets} byte"
-    for unit in ("kB", "MB", "GB", "TB"):
-        amount /= 1024
-        if abs(amount) < 1023.95:
-            return f"{amount:.1f} {unit}"
-    return f"{amount / 1024:.1f} PB"
-
-
 def exact(moment: datetime) -> str:
     """Write a moment in full, in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def duration_in_words(seconds: float) -> str:
-    """Write a length of time in its largest telling unit: ``4 s``, ``2 min``."""
-    whole = max(0, int(seconds))
-    for unit, length, until in (
-        ("s", 1, 90),
-        ("min", 60, 90 * 60),
-        ("h", 3600, 36 * 3600),
-    ):
-        if whole < until:
-            return f"{whole // length} {unit}"
-    return f"{round(whole / 86400)} days"
 
 
 def age_in_words(moment: datetime, now: datetime | None = None) -> str:
@@ -182,6 +164,11 @@ def lasting(since: datetime, now: datetime | None = None) -> SafeString:
 def stale_after() -> float:
     """Give the seconds after which a fact is stale: three intervals of refresh."""
     return 3 * (conf.refresh().interval or _ALONE)
+
+
+def clock(moment: datetime) -> SafeString:
+    """Mark a moment of today by its time alone: ``06:50:12 UTC``."""
+    return _time(moment, moment.astimezone(UTC).strftime("%H:%M:%S UTC"))
 
 
 def dated(

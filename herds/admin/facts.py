@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from herds import conf
 from herds.admin import badges
 from herds.admin.badges import Health
+from herds.domain.links import Link, links
 from herds.models import Herd, Instance, Server
 from herds.selectors import vhosts
 from herds.selectors.inventory import InstanceState, Lag, Member, lag_of, state_of
@@ -75,6 +76,21 @@ def environment_name(owner: Herd | Server) -> str | None:
     return owner.environment.env_name if owner.environment else None
 
 
+def outside_links(herd: Herd, instance: Instance | None = None) -> list[Link]:
+    """Give the links to other programs' pages about a herd, or one instance of it."""
+    values = {
+        "herd": herd.herd_name,
+        "cluster": herd.base_name,
+        "environment": environment_name(herd) or "",
+        "port": herd.db_port,
+        "vhost": herd.vhost,
+    }
+    if instance is None:
+        return links(conf.links(), "herd", values)
+    values |= {"host": instance.server.hostname, "version": instance.version}
+    return links(conf.links(), "instance", values)
+
+
 def named_herd(herd: Herd) -> SafeString:
     """Name a herd with its environment beside it."""
     return badges.beside_environment(herd.herd_name, environment_name(herd))
@@ -92,6 +108,11 @@ def online(instance: Instance) -> SafeString:
 def role(instance: Instance) -> SafeString:
     """Tell whether an instance is its herd's primary, or whose replica it is."""
     upstream = instance.master
+    if upstream is None and instance.upstream_host:
+        return format_html(
+            '<span class="ele-replica">replica of {}, no member of this herd</span>',
+            badges.mono(instance.upstream_host),
+        )
     if upstream is None:
         return mark_safe('<strong class="ele-primary">primary</strong>')
     return format_html(

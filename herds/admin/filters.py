@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.safestring import mark_safe
 
 from herds.models import Herd, Instance
+from herds.selectors import trouble
 from herds.selectors.inventory import InstanceState, in_state
 
 LONGEST_LIST = 12
@@ -70,6 +71,50 @@ class OnlineFilter(admin.SimpleListFilter):
         if chosen not in set(InstanceState):
             return queryset
         return queryset.filter(in_state(InstanceState(chosen)))
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    """By what needs a person; the front page leads here for what it has no room for."""
+
+    title = "attention"
+    parameter_name = "attention"
+    kinds: Mapping[trouble.Kind, str] = {}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the kinds of trouble that these rows can have."""
+        return [(kind.value, words) for kind, words in self.kinds.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the rows with the chosen trouble."""
+        chosen = self.value()
+        if chosen not in set(self.kinds):
+            return queryset
+        troubled = self.troubled(trouble.Kind(chosen)).order_by()
+        return queryset.filter(pk__in=troubled.values("pk"))
+
+    def troubled(self, kind: trouble.Kind) -> QuerySet[Any]:
+        """Give the rows with a trouble."""
+        raise NotImplementedError
+
+
+class HerdAttentionFilter(AttentionFilter):
+    """By what needs a person, of herds as a whole."""
+
+    kinds = trouble.HERD_KINDS
+
+    def troubled(self, kind: trouble.Kind) -> QuerySet[Herd]:
+        """Give the herds with a trouble."""
+        return trouble.herds_with(kind)
+
+
+class InstanceAttentionFilter(AttentionFilter):
+    """By what needs a person, of single members."""
+
+    kinds = trouble.INSTANCE_KINDS
+
+    def troubled(self, kind: trouble.Kind) -> QuerySet[Instance]:
+        """Give the instances with a trouble."""
+        return trouble.instances_with(kind)
 
 
 class ChooserFilter(admin.SimpleListFilter):

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from herds.admin.facts import environment_name
 from herds.errors import ElephaasError, HostKeyChanged
-from herds.models import Herd, Instance, Server
+from herds.models import Environment, Herd, Instance, Server
 from herds.services import servers
 from herds.services.servers import HostKey
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     InstanceModelForm = forms.ModelForm[Instance]
     HerdChoices = forms.ModelChoiceField[Herd]
     ServerChoices = forms.ModelChoiceField[Server]
+    EnvironmentChoices = forms.ModelChoiceField[Environment]
 else:
     ServerModelForm = InstanceModelForm = forms.ModelForm
-    HerdChoices = ServerChoices = forms.ModelChoiceField
+    HerdChoices = ServerChoices = EnvironmentChoices = forms.ModelChoiceField
 
 SHOWN_KEY_HOURS = 1
 """For how long a shown host key may be accepted before it is fetched again."""

@@ -1,18 +1,28 @@
-"""What the front page adds to the menus: figures, first steps, help pages."""
+"""What the front page adds to the menus: figures, Attention, operations, help."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from herds.admin.badges import Health
 from herds.admin.base import HelpMixin
-from herds.selectors.attention import Weight, attention
+from herds.models import Operation
 from herds.selectors.inventory import Fleet, InstanceState, fleet
+from herds.selectors.operations import (
+    RunningOperation,
+    recent_operations,
+    running_operations,
+)
+
+from .front_attention import Panel, attention_panel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +53,6 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionLine:
-    """Something that needs a person, and the page on which to help."""
-
-    words: str
-    health: Health
-    url: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class HelpLine:
     """One menu in the list of help pages."""
 
@@ -60,23 +61,77 @@ class HelpLine:
     url: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """The part of the front page that keeps itself up to date.
+
+    Attributes:
+        as_of: when it was read.
+        running: None for somebody who may not see operations, as ``recent`` is.
+    """
+
+    fleet: Fleet
+    figures: list[Figure]
+    attention: Panel
+    running: list[RunningOperation] | None
+    recent: list[Operation] | None
+    as_of: datetime
+
+    @property
+    def version(self) -> str:
+        """Name what the page shows, so that it is told only what has changed."""
+        return f"{self.attention_version}.{self.operations_version}"
+
+    @property
+    def attention_version(self) -> str:
+        """Name what *Attention* shows; ages are no part of it."""
+        return _digest([self.fleet.instances > 0, self.attention.parts])
+
+    @property
+    def operations_version(self) -> str:
+        """Name what the tables of operations show."""
+        running = [
+            (line.operation.pk, line.operation.state, line.ended, line.failed)
+            for line in self.running or []
+        ]
+        recent = [(each.pk, each.state, each.outcome) for each in self.recent or []]
+        return _digest([running, recent])
+
+
 def front_page(site: AdminSite, request: HttpRequest) -> dict[str, Any]:
     """Collect the front page's context for one person.
 
     Figures are shown to those who may see instances.
     """
     context: dict[str, Any] = {"help_lines": _help_lines(site, request)}
-    if not request.user.has_perm("herds.view_instance"):
+    if not may_see_figures(request):
         return context
-    figures = fleet()
-    steps = _first_steps(figures, request)
+    live = live_part(request)
+    steps = _first_steps(live.fleet, request)
     return {
         **context,
-        "fleet": figures,
-        "figures": _figures(figures),
-        "attention": _attention(request),
+        "live": live,
         "first_steps": [] if all(step.is_done for step in steps) else steps,
     }
+
+
+def may_see_figures(request: HttpRequest) -> bool:
+    """Tell whether this person's front page has more than menus."""
+    return request.user.has_perm("herds.view_instance")
+
+
+def live_part(request: HttpRequest) -> Live:
+    """Read what the front page keeps up to date, in a fixed number of queries."""
+    figures = fleet()
+    sees_operations = request.user.has_perm("herds.view_operation")
+    return Live(
+        fleet=figures,
+        figures=_figures(figures),
+        attention=attention_panel(request),
+        running=running_operations() if sees_operations else None,
+        recent=recent_operations() if sees_operations else None,
+        as_of=timezone.now(),
+    )
 
 
 def _figures(figures: Fleet) -> list[Figure]:
@@ -95,19 +150,6 @@ def _figures(figures: Fleet) -> list[Figure]:
         )
         for count, state, health in counted
         if count
-    ]
-
-
-def _attention(request: HttpRequest) -> list[AttentionLine]:
-    """Say what needs this person now; whoever may not see operations gets none."""
-    return [
-        AttentionLine(
-            words=line.words,
-            health=Health.FAILED if line.weight is Weight.SPLIT else Health.ATTENTION,
-            url=reverse(f"admin:herds_{line.model}_change", args=[line.pk]),
-        )
-        for line in attention()
-        if request.user.has_perm(f"herds.view_{line.model}")
     ]
 
 
@@ -154,3 +196,7 @@ def _help_lines(site: AdminSite, request: HttpRequest) -> list[HelpLine]:
         for menu in app["models"]
         if (admin := helped.get((app["app_label"], menu["object_name"])))
     ]
+
+
+def _digest(shown: object) -> str:
+    return blake2b(repr(shown).encode(), digest_size=8).hexdigest()

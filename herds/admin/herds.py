@@ -5,26 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
 from herds.admin import badges, facts
 from herds.admin.actions import HerdActionsMixin
+from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
-from herds.admin.filters import EnvironmentFilter, PortFilter
+from herds.admin.filters import EnvironmentFilter, HerdAttentionFilter, PortFilter
 from herds.models import Herd, Instance
 from herds.selectors import inventory
+from herds.selectors.rights import rights_of
+from herds.services.switchover import SWITCHOVER
+
+from .herd_page import examined, herd_page
+from .operation_urls import is_fragment, polled
 
 
 @admin.register(Herd)
-class HerdAdmin(HerdActionsMixin[Herd], InventoryAdmin[Herd]):
+class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]):
     """Replicating groups: each one primary and its standbys."""
 
     list_display = ["name", "port", "virtual_host", "data_root"]
-    list_filter = [("environment", EnvironmentFilter), PortFilter]
+    list_filter = [
+        ("environment", EnvironmentFilter),
+        PortFilter,
+        HerdAttentionFilter,
+    ]
     search_fields = ["herd_name", "herd_descr", "db_port", "vhost"]
     search_help_text = "Searches names, descriptions, ports and virtual hosts."
     fields = [
@@ -57,14 +70,39 @@ class HerdAdmin(HerdActionsMixin[Herd], InventoryAdmin[Herd]):
         """Show the herd's members above its form."""
         herd: Herd | None = context.get("original")
         if herd is not None:
-            members = inventory.members_of(herd)
-            context["members"] = facts.member_rows(members)
-            context["pointing"] = facts.pointing(
-                herd, [member.instance for member in members]
-            )
+            context |= herd_page(request, herd)
+            context |= examined(herd)
             context["environment_name"] = facts.environment_name(herd)
+            context["outside_links"] = facts.outside_links(herd)
             context["add_instance_url"] = _add_instance_url(herd, request)
+            context["check_url"] = _check_url(herd, request)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the polled part before Django's addresses: the last one takes all."""
+        live = polled(self.admin_site, require_safe(self.live_view))
+        address = path("<int:herd_id>/live/", live, name="herds_herd_live")
+        return [address, *super().get_urls()]
+
+    def live_view(self, request: HttpRequest, herd_id: int) -> HttpResponse:
+        """Give the part of a herd's page that changes while one reads it.
+
+        Raises:
+            Http404: there is no such herd.
+            PermissionDenied: this person may not view it.
+        """
+        herd = self.get_object(request, str(herd_id))
+        if herd is None:
+            raise Http404
+        if not self.has_view_permission(request, herd):
+            raise PermissionDenied
+        if not is_fragment(request):
+            return HttpResponseRedirect(
+                reverse("admin:herds_herd_change", args=[herd.pk])
+            )
+        return TemplateResponse(
+            request, "admin/herds/herd/live.html", herd_page(request, herd)
+        )
 
     def save_model(
         self, request: HttpRequest, obj: Herd, form: ModelForm[Herd], change: bool
@@ -93,6 +131,14 @@ class HerdAdmin(HerdActionsMixin[Herd], InventoryAdmin[Herd]):
     def data_root(self, herd: Herd) -> SafeString:
         """Show the data directory of every member."""
         return badges.breakable(herd.pgdata)
+
+
+def _check_url(herd: Herd, request: HttpRequest) -> str:
+    """Return where a switchover is planned, empty where this person may not."""
+    rights = rights_of(request.user)
+    if not rights.may(SWITCHOVER.permission, herd.environment_id):
+        return ""
+    return reverse("admin:herds_herd_operate", args=[herd.pk, SWITCHOVER.name])
 
 
 def _add_instance_url(herd: Herd, request: HttpRequest) -> str:

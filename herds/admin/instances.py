@@ -15,10 +15,12 @@ from django.utils.safestring import SafeString
 from herds.admin import badges, facts
 from herds.admin.actions import OperationActionsMixin
 from herds.admin.asking import plan_operation
+from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import (
     EnvironmentFilter,
     HerdFilter,
+    InstanceAttentionFilter,
     OnlineFilter,
     RoleFilter,
     VersionFilter,
@@ -36,7 +38,9 @@ from herds.services.register import REGISTER
 
 
 @admin.register(Instance)
-class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
+class InstanceAdmin(
+    OperationActionsMixin[Instance], AuditedMixin[Instance], InventoryAdmin[Instance]
+):
     """Postmasters: one herd on one server each."""
 
     form = InstanceForm
@@ -55,6 +59,7 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
         OnlineFilter,
         RoleFilter,
         VersionFilter,
+        InstanceAttentionFilter,
     ]
     search_fields = ["herd__herd_name", "server__hostname", "version"]
     search_help_text = "Searches herds, containers and versions."
@@ -139,6 +144,7 @@ class InstanceAdmin(OperationActionsMixin[Instance], InventoryAdmin[Instance]):
         """Name the instance with its environment above its form."""
         instance: Instance | None = context.get("original")
         if instance is not None:
+            context["outside_links"] = facts.outside_links(instance.herd, instance)
             context["environment_name"] = facts.environment_name(instance.herd)
         return super().render_change_form(request, context, *args, **kwargs)
 

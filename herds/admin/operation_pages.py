@@ -31,6 +31,7 @@ from herds.models import Operation, OperationStep, OperationTarget
 from herds.operations import reaper, registry
 from herds.operations.runbook import has_runbook, runbook_of
 from herds.selectors.operations import output_of
+from herds.selectors.rights import rights_of
 from herds.services.actions import Action
 
 from . import operation_words as words
@@ -276,9 +277,17 @@ def _buttons(request: HttpRequest, progress: Progress) -> dict[str, Any]:
 
 
 def may_act(request: HttpRequest, operation: Operation) -> bool:
-    """Tell whether a person has the permission of the operation's action."""
+    """Tell whether a person may do an operation's action to any of its targets."""
     action = known_action(operation)
-    return action is not None and request.user.has_perm(action.permission)
+    if action is None:
+        return False
+    rights = rights_of(request.user)
+    if rights.may(action.permission, None):
+        return True
+    if not rights.may_somewhere(action.permission):
+        return False
+    places = operation.targets.values_list("herd__environment", flat=True).distinct()
+    return any(rights.may(action.permission, place) for place in places)
 
 
 def known_action(operation: Operation) -> Action | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.http import (
@@ -46,6 +47,7 @@ class OperationRequests(OperationPages):
             "cancel": self.cancel_view,
             "retry": self.retry_view,
             "resume": self.resume_view,
+            "decline": self.decline_view,
         }
         return [
             path(
@@ -114,6 +116,13 @@ class OperationRequests(OperationPages):
             choices=choices_in(request.POST),
             typed=form.typed,
         )
+        if confirmed.state == OperationState.PLANNED:
+            messages.info(
+                request,
+                "Asked for. Another person has to say yes on this page; it expires at "
+                f"{confirmed.expires_at:%H:%M} UTC.",
+            )
+            return HttpResponseRedirect(operation_url(confirmed.pk, "confirm"))
         messages.success(
             request,
             format_html(
@@ -130,6 +139,7 @@ class OperationRequests(OperationPages):
         action = known_action(operation)
         verb = action.verb if action else operation.action.capitalize()
         noun = action.noun if action else "instance"
+        second = _second_person(request, operation)
         return TemplateResponse(
             request,
             "admin/herds/operation/plan.html",
@@ -145,7 +155,8 @@ class OperationRequests(OperationPages):
                 "is_planning": _is_planning(operation),
                 "may_act": may_act(request, operation),
                 "may_choose": _may_answer(request, operation),
-                "button": f"{verb} {words.counted(plan.going, noun)}",
+                **second,
+                "button": f"{second['begins']}{verb} {words.counted(plan.going, noun)}",
             },
         )
 
@@ -201,6 +212,16 @@ class OperationRequests(OperationPages):
         operation = self.viewed_operation(request, object_id)
         return self._ask(request, operation, requests.resume, "change")
 
+    def decline_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Say no to what another person asked for."""
+        operation = self.viewed_operation(request, object_id)
+        reason = request.POST.get("why_not", "")
+
+        def decline(number: int, requester: requests.Requester) -> Operation:
+            return requests.decline(number, requester, reason)
+
+        return self._ask(request, operation, decline, "change")
+
     def follow_up_view(
         self, request: HttpRequest, object_id: int, target_id: int, number: int
     ) -> HttpResponseBase:
@@ -234,6 +255,21 @@ class OperationRequests(OperationPages):
             messages.error(request, error.sentence())
             return HttpResponseRedirect(operation_url(operation.pk))
         return HttpResponseRedirect(operation_url(result.pk, leads_to))
+
+
+def _second_person(request: HttpRequest, operation: Operation) -> dict[str, Any]:
+    """Tell whether another person has to say yes, and whether this one can."""
+    where = requests.wants_second_person(operation)
+    is_asked = operation.asked_at is not None
+    is_asker = operation.asked_by_name == request.user.get_username()
+    begins = "Approve: " if is_asked else "Ask to " if where else ""
+    return {
+        "begins": begins,
+        "second_where": where,
+        "is_asked": is_asked,
+        "waits_for_another": is_asked and is_asker,
+        "may_decline": is_asked and not is_asker and may_act(request, operation),
+    }
 
 
 def _is_expired(operation: Operation) -> bool:

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from herds import conf
 from herds.admin import badges, facts
+from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter
 from herds.admin.forms import HostKeyFields, ServerForm, read_shown_key, sign_shown_key
@@ -24,9 +25,12 @@ from herds.selectors import inventory
 from herds.services import servers
 from herds.services.servers import HostKey
 
+ACCEPT = "herds.accept_host_key_server"
+"""What it takes to say that a host is the one that it says it is."""
+
 
 @admin.register(Server)
-class ServerAdmin(InventoryAdmin[Server]):
+class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
     """Hosts that can carry members of herds."""
 
     form = ServerForm
@@ -47,14 +51,17 @@ class ServerAdmin(InventoryAdmin[Server]):
         """Show the accepted host key of a server that exists."""
         if obj is None:
             return self.fields
-        may_accept = self.has_change_permission(request, obj)
-        return [*self.fields, "host_key_to_compare" if may_accept else "accepted_key"]
+        may_accept = request.user.has_perm(ACCEPT)
+        shown = ["host_key_to_compare" if may_accept else "accepted_key"]
+        if obj.reported_at is not None:
+            shown.append("agent")
+        return [*self.fields, *shown]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Server | None = None
     ) -> list[str]:
         """Keep the host key out of the form: it is accepted, not typed."""
-        return [] if obj is None else ["host_key_to_compare", "accepted_key"]
+        return [] if obj is None else ["host_key_to_compare", "accepted_key", "agent"]
 
     def get_urls(self) -> list[URLPattern]:
         """Put the host key's page before Django's addresses."""
@@ -98,7 +105,7 @@ class ServerAdmin(InventoryAdmin[Server]):
         server = self.get_object(request, object_id)
         if server is None:
             raise Http404(f"There is no server {object_id}.")
-        if not self.has_change_permission(request, server):
+        if not request.user.has_perm(ACCEPT):
             raise PermissionDenied
         if request.method == "POST":
             return self._accept(request, server)
@@ -173,6 +180,16 @@ class ServerAdmin(InventoryAdmin[Server]):
     def environment_name(self, server: Server) -> SafeString:
         """Show the environment in its own colour."""
         return badges.environment(facts.environment_name(server))
+
+    @admin.display(description="Agent")
+    def agent(self, server: Server) -> SafeString:
+        """Show when an agent on this host reported, last and first."""
+        last = format_html("reported {}", badges.age(server.reported_at))
+        if server.discovered_at is None:
+            return last
+        return format_html(
+            "{}; it registered this host {}", last, badges.age(server.discovered_at)
+        )
 
     @admin.display(description="Host Key")
     def accepted_key(self, server: Server) -> SafeString:

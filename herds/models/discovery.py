@@ -28,6 +28,8 @@ class Discovery(models.Model):
         "Upstream Host", max_length=253, blank=True, db_default=""
     )
     xlog_pos = models.BigIntegerField("WAL Position", null=True, blank=True)
+    system_identifier = models.CharField(max_length=20, blank=True, db_default="")
+    timeline = models.BigIntegerField(null=True, blank=True)
     why = models.TextField(
         "Why", blank=True, db_default="", help_text="What is missing to place it."
     )

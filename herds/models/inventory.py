@@ -19,6 +19,18 @@ _NOT_IN_PATHS = r'[[:cntrl:]"$`\\]'
 _NOT_IN_DNS = "[^A-Za-z0-9._-]"
 
 
+COLOURS = ("red", "amber", "green", "blue", "violet", "teal")
+"""What an environment can be marked with; the style sheet knows each by its name."""
+
+
+class Approval(models.TextChoices):
+    """When a second person has to say yes."""
+
+    NEVER = "never", "Never"
+    DESTRUCTIVE = "destructive", "For what destroys or moves something"
+    ALWAYS = "always", "For every action but refresh"
+
+
 class Stamped(models.Model):
     """Rows stamped by the database trigger ``sp_audit_stamps``, never by a form."""
 
@@ -52,6 +64,29 @@ class Environment(Stamped):
         default=True,
         db_default=True,
         help_text="Workers look at its instances. Off where agents report.",
+    )
+
+    colour = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(name, name.capitalize()) for name in COLOURS],
+        help_text="Left empty, it follows from the name.",
+    )
+    approval = models.CharField(
+        "Second Person",
+        max_length=12,
+        default=Approval.NEVER,
+        db_default=Approval.NEVER.value,
+        choices=Approval.choices,
+        help_text="When another person has to say yes as well.",
+    )
+    types_names = models.BooleanField(
+        "Typed Names",
+        default=False,
+        db_default=False,
+        help_text="Whoever stops, moves or destroys something here types its name.",
     )
 
     class Meta:
@@ -253,6 +288,7 @@ class Server(Stamped):
         db_table = "ele_server"
         ordering = ["hostname"]
         verbose_name = "Server"
+        permissions = [("accept_host_key_server", "Can accept host keys")]
         constraints = [
             models.UniqueConstraint(
                 Lower("hostname"),
@@ -310,6 +346,14 @@ class Instance(Stamped):
         editable=False,
         related_name="followers",
         verbose_name="Upstream",
+    )
+    upstream_host = models.CharField(
+        max_length=253,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The upstream an agent reports, where that is no member of the herd.",
     )
     observed_at = models.DateTimeField(
         null=True,

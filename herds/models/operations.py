@@ -80,6 +80,17 @@ class Operation(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    asked_by_name = models.CharField(
+        max_length=150,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who said yes where a second person has to.",
+    )
+    asked_at = models.DateTimeField(null=True, blank=True)
+    approved_by_name = models.CharField(
+        max_length=150, blank=True, default="", db_default=""
+    )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by_name = models.CharField(max_length=150, blank=True, default="")
 

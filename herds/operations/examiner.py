@@ -26,6 +26,7 @@ from herds.services.steps import Step
 from herds.services.target import Member, Target
 
 from . import registry
+from .plans import stored
 from .runner import Crew
 
 logger = logging.getLogger(__name__)
@@ -123,9 +124,13 @@ def _write(
     )
     if operation is None:
         return
+    action, named = registry.get(operation.action), set[int]()
     for target, plan in zip(targets, plans, strict=True):
         facts = target.plan.get("facts", {})
-        target.plan = {**plan.as_json(), "facts": {**facts, **plan.facts}}
+        row = plan.as_json()
+        if target.instance is not None:
+            row = stored(action, target.instance, plan, named)
+        target.plan = {**row, "facts": {**facts, **plan.facts}}
         target.wave = plan.wave
         if plan.refusal:
             target.state = TargetState.REFUSED

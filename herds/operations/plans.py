@@ -28,8 +28,40 @@ def plan_by_herd(
     ]
 
 
+def refused(why: str) -> PlannedTarget:
+    """Give the plan of what cannot go: the sentence why, and nothing else."""
+    return PlannedTarget(now="", will="", refusal=why)
+
+
+def stored(
+    action: Action, member: Instance, plan: PlannedTarget, named: set[int]
+) -> dict[str, Any]:
+    """Give a plan as it is stored, with the name to type where its place wants that.
+
+    Args:
+        action: what is planned.
+        member: for which instance, with its herd and environment.
+        plan: what will happen to it.
+        named: the herds whose name another target of the plan asks for already; this
+            one is added.
+    """
+    row = plan.as_json()
+    place = member.herd.environment
+    wants_name = action.destroys and place is not None and place.types_names
+    if wants_name and not plan.refusal and member.herd_id not in named:
+        row["typed"] = plan.typed or member.herd.herd_name
+    if row["typed"]:
+        named.add(member.herd_id)
+    return row
+
+
 def planned_row(
-    operation: Operation, position: int, member: Instance, plan: PlannedTarget
+    operation: Operation,
+    action: Action,
+    position: int,
+    member: Instance,
+    plan: PlannedTarget,
+    named: set[int],
 ) -> OperationTarget:
     """Give the row, not saved yet, of one planned target."""
     environment = member.herd.environment
@@ -43,7 +75,7 @@ def planned_row(
         herd_name=member.herd.herd_name,
         environment_name=environment.env_name if environment else "",
         hostname=member.server.hostname,
-        plan=plan.as_json(),
+        plan=stored(action, member, plan, named),
         state=TargetState.REFUSED if plan.refusal else TargetState.PLANNED,
         outcome=plan.refusal,
     )

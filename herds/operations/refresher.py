@@ -1,4 +1,4 @@
-"""Keeps the inventory fresh beside all operations: looks at hosts, and at DNS, in turn."""
+"""Keeps the inventory fresh beside all operations: looks at hosts and DNS in turn."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ class Refresher:
     def keep(self, found: list[Callable[[], None] | Looked]) -> None:
         """Keep what came back."""
         looked = [each for each in found if isinstance(each, Looked)]
-        for each in looked:
-            self._out[each.host.is_slow].discard(each.host.server_id)
+        for back in looked:
+            self._out[back.host.is_slow].discard(back.host.server_id)
         for each in found:
             if not isinstance(each, Looked):
                 self._names_out -= 1

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,42 +18,14 @@ from herds.domain.states import (
 )
 from herds.errors import NotAllowed, PlanOutdated, PreconditionFailed
 from herds.models import Instance, Operation, OperationJob, OperationTarget
+from herds.services.actions import Action
 from herds.services.history import record_request
 from herds.services.undo import UNDO_ONLY
 
-from . import dispatch, plans, registry
+from . import audit, dispatch, leave, plans, registry
+from .leave import Requester
 
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-
-@dataclass(frozen=True, kw_only=True)
-class Requester:
-    """Who asks, and from where.
-
-    Without a user it is somebody at the terminal of the service itself, who could
-    do everything there anyway.
-    """
-
-    name: str
-    source: str  # "admin" or "terminal"
-    user: User | None = None
-
-    def may(self, permission: str) -> bool:
-        """Tell whether this person has a permission, such as herds.stop_instance."""
-        return self.user is None or self.user.has_perm(permission)
-
-    def require(self, permission: str, verb: str) -> None:
-        """Refuse who lacks a permission.
-
-        Raises:
-            NotAllowed: with the permission that is missing.
-        """
-        if not self.may(permission):
-            raise NotAllowed(
-                f"{self.name} may not {verb.lower()} ({permission} is missing).",
-                hint="Ask an administrator for the permission.",
-            )
+__all__ = ["Requester"]
 
 
 def draft(
@@ -88,7 +59,14 @@ def draft(
         raise PreconditionFailed(
             "No instance was chosen.", hint="Tick at least one, then choose again."
         )
-    planned = plans.plan_by_herd(action, members)
+    refused = leave.refusals(action, members, requester)
+    if len(refused) == len(members):
+        raise NotAllowed(next(iter(refused.values())), hint="Nothing was planned.")
+    planned = [
+        *plans.plan_by_herd(action, [m for m in members if m.pk not in refused]),
+        *((m, plans.refused(refused[m.pk])) for m in members if m.pk in refused),
+    ]
+    named: set[int] = set()
     with transaction.atomic():
         operation = Operation.objects.create(
             action=action.name,
@@ -102,17 +80,18 @@ def draft(
                 OperationState.PLANNING if action.examine else OperationState.PLANNED
             ),
             concurrency=conf.operations().concurrency,
-            expires_at=timezone.now()
-            + timedelta(seconds=conf.operations().plan_lifetime),
+            expires_at=_new_expiry(),
             retry_of=retry_of,
         )
         OperationTarget.objects.bulk_create(
             [
-                plans.planned_row(operation, position, member, plan)
+                plans.planned_row(operation, action, position, member, plan, named)
                 for position, (member, plan) in enumerate(planned)
             ],
             batch_size=1000,
         )
+        if action.confirm:
+            audit.record(requester, "planned", operation, words=operation.headline)
         if action.examine:
             dispatch.examine(operation)
     return operation
@@ -130,8 +109,9 @@ def confirm(
 ) -> Operation:
     """Turn a plan into a running operation.
 
-    Targets that are gone or have changed since the plan was written are refused,
-    each with what changed; the others go.
+    Targets that are gone or have changed since the plan was written, and those on
+    which this person may not act, are refused, each with why; the others go. Where a
+    second person has to say yes, the first yes asks for theirs.
 
     Args:
         operation_id: the plan's number.
@@ -143,8 +123,12 @@ def confirm(
             one target, by ``<name>`` for all of them.
         typed: what was typed where a plan asks for it, by the number of the target.
 
+    Returns:
+        The operation; still planned while it waits for a second person.
+
     Raises:
-        NotAllowed: the person lacks the action's permission.
+        NotAllowed: the person lacks the action's permission, or cannot be the second
+            one, having been the first.
         PlanOutdated: it was confirmed or discarded already, or left too long.
         PreconditionFailed: it has warnings that nobody acknowledged, or asks for a
             word that was not typed.
@@ -161,17 +145,65 @@ def confirm(
                 hint="Read them, tick that you have, then confirm again.",
             )
         plans.refuse_untyped(targets, typed or {})
-        plans.choose(targets, choices or {})
+        if operation.asked_at is None:
+            # A second person says yes to what the first one chose.
+            plans.choose(targets, choices or {})
+            operation.reason = reason.strip()[:2000]
+            operation.stop_at_first_failure = stop_at_first_failure
         plans.refuse_changed(targets)
+        going = [each for each in targets if each.state == TargetState.PLANNED]
+        leave.refuse_forbidden(action, going, requester, operation.reason)
+        going = [each for each in going if each.state == TargetState.PLANNED]
+        if _waits_for_second(operation, action, going, requester):
+            return operation
         operation.state = OperationState.QUEUED
-        operation.reason = reason.strip()[:2000]
-        operation.stop_at_first_failure = stop_at_first_failure
         operation.confirmed_at = timezone.now()
         operation.save()
         _queue(operation, TargetState.PLANNED)
         record_request(operation, action.verb)
+        audit.record(requester, "confirmed", operation, words=operation.headline)
         dispatch.settle(operation)
     return operation
+
+
+def wants_second_person(operation: Operation) -> str:
+    """Name the environments of a plan in which a second person has to say yes."""
+    targets = list(operation.targets.filter(state=TargetState.PLANNED))
+    return leave.wants_second_person(registry.get(operation.action), targets)
+
+
+def _waits_for_second(
+    operation: Operation,
+    action: Action,
+    targets: Sequence[OperationTarget],
+    requester: Requester,
+) -> bool:
+    """Ask for a second person where one is wanted; tell whether one is waited for.
+
+    Raises:
+        NotAllowed: this person asked.
+    """
+    where = leave.wants_second_person(action, targets)
+    if not where or requester.source == "worker":
+        return False
+    if operation.asked_at is None:
+        operation.asked_by_name = requester.name
+        operation.asked_at = timezone.now()
+        operation.expires_at = _new_expiry()
+        operation.save()
+        audit.record(requester, "asked for", operation, words=operation.headline)
+        return True
+    if operation.asked_by_name == requester.name:
+        raise NotAllowed(
+            f"{requester.name} asked for it; in {where} another person has to say yes.",
+            hint=f"Somebody else opens operation {operation.pk} and says yes.",
+        )
+    operation.approved_by_name = requester.name
+    return False
+
+
+def _new_expiry() -> datetime:
+    return timezone.now() + timedelta(seconds=conf.operations().plan_lifetime)
 
 
 def _refuse_outdated(operation: Operation) -> None:
@@ -232,6 +264,7 @@ def cancel(operation_id: int, requester: Requester) -> Operation:
         operation.cancel_requested_by_name = requester.name
         operation.state = OperationState.CANCELLING
         operation.save()
+        audit.record(requester, "cancelled", operation, words=operation.headline)
         dispatch.drop_waiting(operation, f"Not begun; cancelled by {requester.name}.")
         operation.targets.filter(state=TargetState.RUNNING).update(
             state=TargetState.CANCELLING
@@ -286,10 +319,12 @@ def resume(operation_id: int, requester: Requester) -> Operation:
         action = registry.get(operation.action)
         requester.require(action.permission, action.verb)
         interrupted = operation.targets.filter(state=TargetState.INTERRUPTED)
-        if not interrupted.exists():
+        if not interrupted:
             raise PreconditionFailed(
                 f"Operation {operation.pk} has no interrupted target."
             )
+        leave.require_all(action, list(interrupted), requester)
+        audit.record(requester, "resumed", operation, words=operation.headline)
         # Whoever resumes wants it to go on, whatever was asked before.
         operation.cancel_requested_at = None
         operation.cancel_requested_by_name = ""
@@ -335,6 +370,35 @@ def discard(operation_id: int, requester: Requester) -> None:
         if operation.state not in {OperationState.PLANNED, OperationState.PLANNING}:
             raise PlanOutdated(f"Operation {operation.pk} is {operation.state}.")
         operation.delete()
+
+
+def decline(operation_id: int, requester: Requester, reason: str) -> Operation:
+    """Say no, as the second person, to what another one asked for.
+
+    Raises:
+        NotAllowed: the person may not act there either.
+        PlanOutdated: nobody asks for it (any more).
+        PreconditionFailed: no reason was given.
+    """
+    with transaction.atomic():
+        operation = _locked(operation_id)
+        action = registry.get(operation.action)
+        targets = list(operation.targets.filter(state=TargetState.PLANNED))
+        leave.require_all(action, targets, requester)
+        if operation.state != OperationState.PLANNED or operation.asked_at is None:
+            raise PlanOutdated(f"Nobody asks for a yes to operation {operation.pk}.")
+        if not reason.strip():
+            raise PreconditionFailed("Declining takes a reason.", hint="Write why not.")
+        words = f"Declined by {requester.name}: {reason.strip()[:2000]}"
+        operation.state = OperationState.CANCELLED
+        operation.confirmed_at = operation.finished_at = timezone.now()
+        operation.outcome = words
+        operation.save()
+        operation.targets.filter(state=TargetState.PLANNED).update(
+            state=TargetState.CANCELLED, outcome=words, finished_at=timezone.now()
+        )
+        audit.record(requester, "declined", operation, words=words)
+    return operation
 
 
 def _locked(operation_id: int) -> Operation:

@@ -22,6 +22,7 @@ from procrastinate.contrib.django import DjangoApp
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.psycopg_connector import PsycopgConnector
 
+from herds import conf
 from herds.domain.clock import ToldClock
 from herds.models import Worker
 from herds.selectors.clock import measure, metadata_now
@@ -30,6 +31,7 @@ from herds.services.toolbox import Toolbox
 from .dispatch import EXAMINE, QUEUE, TASK
 from .examiner import examine
 from .guard import watch_fences
+from .herald import Herald
 from .journal import Disowned, Journal
 from .listener import Listener
 from .reaper import reap, release
@@ -46,6 +48,8 @@ _RECONNECT = 1.0  # seconds before the queue is listened to again
 _POOL_PATIENCE = 5.0  # seconds to wait for a connection to the queue
 _LEAVE = 5.0  # seconds that the guard gets to end; nothing of it is left half-done
 _GUARD = 1.0  # seconds between looks for lost primaries that come back
+_HERALD = 1.0  # seconds between looks for messages that are due
+_NEWS = 5.0  # seconds between looks for what people are to be told
 _POLL = 1.0  # seconds between looks into the queue: a herd let go is not announced
 
 
@@ -88,6 +92,7 @@ class WorkerProcess:
         refresh = threading.Thread(
             target=self._refresher.run, name="refresh", daemon=True
         )
+        herald = threading.Thread(target=self._tell_people, name="herald", daemon=True)
         self._crew.journal.start()
         try:
             self._crew.journal.do(self._register, owned=False)
@@ -95,6 +100,7 @@ class WorkerProcess:
             guard.start()
             if self._refresher.has_work:
                 refresh.start()
+            herald.start()
             asyncio.run(self._listen(handle_signals=handle_signals))
         finally:
             self._stopping.set()
@@ -108,6 +114,8 @@ class WorkerProcess:
                 guard.join(_LEAVE)
             if refresh.ident is not None:
                 refresh.join(_LEAVE)
+            if herald.ident is not None:
+                herald.join(_LEAVE)
             self._crew.toolbox.close()
             self._sign_off()
         return not self._disowned.is_set()
@@ -261,6 +269,27 @@ class WorkerProcess:
                 continue
             except Exception:
                 logger.exception("The guard of this worker failed; it goes on")
+
+    def _tell_people(self) -> None:
+        """Tell people what happened, beside everything else; nothing waits for it."""
+        settings = conf.notifications()
+        if settings is None:
+            return
+        herald = Herald(settings=settings)
+        looked = None
+        while not self._stopping.wait(_HERALD):
+            now = self._crew.clock.monotonic()
+            try:
+                if looked is None or now - looked >= _NEWS:
+                    looked = now
+                    herald.look()
+                herald.deliver()
+            except (OperationalError, InterfaceError):
+                # The housekeeping says so already.
+                connection.close()
+            except Exception:
+                logger.exception("Telling people failed; this worker goes on")
+        connection.close()
 
     def _beat(self) -> None:
         with connection.cursor() as cursor:

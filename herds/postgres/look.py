@@ -104,7 +104,7 @@ def split_host_output(stdout: str, mark: str) -> list[dict[str, str]]:
     Returns:
         The fields of each cluster that was looked at to the end, in the order asked.
     """
-    found = []
+    found: list[dict[str, str]] = []
     while True:
         _, fields = split_output(stdout, mark)
         if not fields:

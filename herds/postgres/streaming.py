@@ -108,11 +108,13 @@ def await_streaming(
                 timeline, _ = position_now(upstream)
                 if seen.timeline == timeline and _serves(upstream, application_name):
                     return seen
-            if seen.replayed is not None and seen.replayed > furthest:
+            # Beyond the goal only the upstream's word counts: WAL that comes another
+            # way, as from a sibling under a name that leads astray, comes for ever.
+            if seen.replayed is not None and min(seen.replayed, goal) > furthest:
                 first = first or seen.replayed
-                furthest, progressed = seen.replayed, clock.monotonic()
+                furthest, progressed = min(seen.replayed, goal), clock.monotonic()
                 if on_progress is not None and goal > first:
-                    on_progress(min(furthest, goal) - first, goal - first)
+                    on_progress(furthest - first, goal - first)
         if cancel is not None and cancel.is_set():
             raise OperationCancelled(host=standby.host)
         if clock.monotonic() - progressed >= patience or _is_down(seen):

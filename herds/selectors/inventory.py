@@ -229,7 +229,8 @@ def members_of(herd: Herd) -> list[Member]:
     What follows an instance stands below it. Members whose recorded upstreams lead
     round in a circle stand at the end, so that none is left out.
     """
-    return _as_tree(instances().filter(herd=herd).order_by("server__hostname"))
+    members = instances().select_related("fence").filter(herd=herd)
+    return _as_tree(members.order_by("server__hostname"))
 
 
 def carried_by(server: Server) -> QuerySet[Instance]:

@@ -127,6 +127,14 @@ def running_operations() -> list[RunningOperation]:
     ]
 
 
+def recent_operations(most: int = 5) -> list[Operation]:
+    """Give what ended last, the latest first, in one query."""
+    ended = Operation.objects.filter(
+        confirmed_at__isnull=False, finished_at__isnull=False
+    ).exclude(state__in=ACTIVE_OPERATIONS)
+    return list(ended.order_by("-operation_id")[:most])
+
+
 def count_targets(operation_id: int) -> dict[TargetState, int]:
     """Count an operation's targets by state; states without any are left out."""
     counted = (

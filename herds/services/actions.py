@@ -53,6 +53,9 @@ class Action:
             it back or, past the point of no return, to end it.
         narrow: of what was chosen, gives the one instance of each herd that a plan for
             the herd is about; None where every chosen instance is a target.
+        destroys: whether it moves or destroys something: a second person may be
+            asked about it, and the name of what it is done to.
+        is_urgent: whether no freeze holds it up: it mends what is broken already.
         labels: how menus name it whose objects are something else than its targets,
             by the name of the menu's model.
     """
@@ -71,6 +74,8 @@ class Action:
     menus: Collection[str] = MENUS
     narrow: Narrower | None = None
     goes_back: bool = False
+    destroys: bool = False
+    is_urgent: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -152,6 +152,7 @@ DEMOTE = Action(
     verb="Demote",
     past="demoted",
     permission="herds.demote_instance",
+    destroys=True,
     words="Makes a primary a replica of the one that has taken over its herd.",
     afterwards="Every one of them streams from its herd's real primary.",
     plan=_plan,

@@ -344,6 +344,8 @@ FAILOVER = Action(
     verb="Fail over",
     past="failed over",
     permission="herds.failover_instance",
+    destroys=True,
+    is_urgent=True,
     words=(
         "Makes a standby the primary of a herd whose primary is lost; says before what "
         "may be lost with it."

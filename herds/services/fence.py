@@ -114,6 +114,7 @@ FENCE = Action(
     verb="Fence",
     past="fenced",
     permission="herds.failover_instance",
+    is_urgent=True,
     words="Keeps a former primary that has come back from taking writes.",
     afterwards="It can only start as a standby.",
     plan=_plan,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import connection
 
@@ -63,9 +63,7 @@ def told(
         seen: what was seen, by instance id.
     """
     served = {each.instance_id: each for each in _served(members, seen)}
-    beside = (
-        each for each in _beside(members, seen) if each.instance_id not in served
-    )
+    beside = (each for each in _beside(members, seen) if each.instance_id not in served)
     return [*served.values(), *beside]
 
 

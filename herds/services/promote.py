@@ -222,6 +222,7 @@ PROMOTE = Action(
     verb="Promote",
     past="promoted",
     permission="herds.promote_instance",
+    destroys=True,
     words="Makes a replica a primary that takes writes; the rest of its herd stays.",
     afterwards="Each of them is a primary on a timeline of its own.",
     plan=_plan,

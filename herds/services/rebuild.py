@@ -245,6 +245,7 @@ REBUILD = Action(
     verb="Rebuild",
     past="rebuilt",
     permission="herds.rebuild_instance",
+    destroys=True,
     words="Makes replicas stream again, bringing as little data as their state allows.",
     afterwards="Every one of them streams from its herd's primary.",
     plan=_plan,

@@ -54,7 +54,7 @@ def record_vhost(herd_id: int, sight: VhostSight) -> None:
 
 def note_succession(former_id: int, primary_id: int) -> None:
     """Note that a primary was succeeded, whatever becomes of either from then on."""
-    Instance.objects.filter(pk=primary_id).update(master=None)
+    Instance.objects.filter(pk=primary_id).update(master=None, upstream_host="")
     Instance.objects.filter(pk=former_id).update(master_id=primary_id)
 
 
@@ -64,20 +64,27 @@ _NEWER = """
        AND (observed_at IS NULL OR observed_at <= %s OR observed_at > now())
     """
 
-_KEEP = f"""
+_KEEP = (
+    """
     UPDATE ele_instance
        SET is_online = %s, version = %s, xlog_pos = %s, master_id = %s,
+           upstream_host = %s,
            observed_at = %s, observed_by = 'worker', system_identifier = %s,
            timeline = %s, is_streaming = %s, slot_name = %s, slot_octets = %s,
            unreachable_since = NULL, unreachable_why = '',
            lag_octets = CASE WHEN master_id = %s THEN lag_octets END,
            lag_seen_at = CASE WHEN master_id = %s THEN lag_seen_at END
-    {_NEWER}"""
+    """  # noqa: S608
+    + _NEWER
+)
 
-_KEEP_UNSEEN = f"""
+_KEEP_UNSEEN = (
+    """
     UPDATE ele_instance
        SET unreachable_since = coalesce(unreachable_since, %s), unreachable_why = %s
-    {_NEWER}"""
+    """  # noqa: S608
+    + _NEWER
+)
 
 
 def record_sightings(sightings: Mapping[int, Mapping[int, Sighting]]) -> None:
@@ -176,6 +183,7 @@ def _row(member: Instance) -> tuple[Any, ...]:
         member.version,
         member.xlog_pos,
         member.master_id,
+        member.upstream_host,
         member.observed_at,
         member.system_identifier,
         member.timeline,
@@ -214,6 +222,8 @@ def _note_upstream(
     members: Mapping[int, Instance],
     sightings: Mapping[int, Observation],
 ) -> None:
+    # Named by an agent, until somebody sees more.
+    member.upstream_host = ""
     if seen.facts.get("upstream") in members:
         member.master = members[seen.facts["upstream"]]
         return

@@ -64,6 +64,7 @@ RESTART = Action(
     verb="Restart",
     past="restarted",
     permission="herds.restart_instance",
+    destroys=True,
     words="Stops and starts PostgreSQL; a herd's replicas first, its primary last.",
     afterwards="Every one of them runs with a new postmaster; sessions were ended.",
     plan=_plan,

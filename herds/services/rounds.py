@@ -1,8 +1,8 @@
 """Hosts in turn: takes those that are due, looks at them, keeps what was seen.
 
-Several workers share the hosts. One that takes a host puts its next look off for as long
-as a look may take; where it never comes back, the host is due again by itself. What an
-operation works on is passed over, because the operation records what it sees.
+Several workers share the hosts. One that takes a host puts its next look off for as
+long as a look may take; where it never comes back, the host is due again by itself.
+What an operation works on is passed over, because the operation records what it sees.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def keep(looked: Sequence[Looked], settings: RefreshSettings) -> None:
     slow: dict[bool, list[int]] = {True: [], False: []}
     for each in looked:
         slow[each.is_slow].append(each.host.server_id)
-    vary = random.uniform(-settings.jitter, settings.jitter)
+    vary = random.uniform(-settings.jitter, settings.jitter)  # noqa: S311
     with transaction.atomic():
         if sightings:
             record_sightings(sightings)

@@ -60,6 +60,7 @@ STOP = Action(
     verb="Stop",
     past="stopped",
     permission="herds.stop_instance",
+    destroys=True,
     words="Stops PostgreSQL; sessions are ended and unfinished transactions undone.",
     afterwards="None of them runs; clients cannot connect to them.",
     plan=_plan,

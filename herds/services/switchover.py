@@ -415,6 +415,7 @@ SWITCHOVER = Action(
     verb="Switch over",
     past="switched over",
     permission="herds.switchover_instance",
+    destroys=True,
     words=(
         "Moves a herd's writes to its best standby, with the virtual host; loses "
         "nothing or changes nothing."

@@ -36,6 +36,18 @@ def age(moment: datetime | None) -> SafeString:
     return badges.age(moment)
 
 
+@register.filter(name="lasting")
+def lasting(since: datetime) -> SafeString:
+    """Mark how long something has been so."""
+    return badges.lasting(since)
+
+
+@register.filter(name="clock")
+def clock(moment: datetime) -> SafeString:
+    """Mark a moment of today by its time alone."""
+    return badges.clock(moment)
+
+
 @register.filter(name="mono")
 def mono(text: object) -> SafeString:
     """Mark a host name, path, LSN or command."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 from django.db import connection
 from django.test import Client
@@ -15,6 +16,7 @@ LISTS = {
     "server": "/admin/herds/server/",
     "instance": "/admin/herds/instance/",
     "disasterrecovery": "/admin/herds/disasterrecovery/",
+    "discovery": "/admin/herds/discovery/",
 }
 
 
@@ -103,11 +105,11 @@ def column(page: Page, number: int) -> list[str]:
     return [row[number] for row in rows(page)]
 
 
-def queries_of(client: Client, address: str) -> list[str]:
+def queries_of(client: Client, address: str, **more: Any) -> list[str]:
     """Return the SQL of one page, once the session and content types are known."""
-    client.get(address)
+    client.get(address, **more)
     with CaptureQueriesContext(connection) as captured:
-        assert client.get(address).status_code == 200
+        assert client.get(address, **more).status_code == 200
     return [query["sql"] for query in captured.captured_queries]
 
 

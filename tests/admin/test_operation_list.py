@@ -146,7 +146,7 @@ def test_the_front_page_shows_what_runs_now(client: Client, viewer: User) -> Non
 
     page = client.get("/admin/").content.decode()
 
-    assert f'<a href="{LIST}{running.pk}/">' in page
+    assert f'<a href="{LIST}{running.pk}/" id="running-{running.pk}">' in page
     assert "2 of 3 done" in page
     assert "1 failed" in page
     assert over.headline not in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -134,36 +135,6 @@ def test_a_search_without_a_hit_is_not_an_empty_list(administrator: Client) -> N
 
 
 # Pages of one herd, server, instance ---------------------------------------------
-
-
-def test_a_herd_shows_its_members_as_a_tree(administrator: Client) -> None:
-    primary = factories.instance("trade", "ele03", xlog_pos=10)
-    middle = factories.instance("trade", "ele02", xlog_pos=10, master=primary)
-    factories.instance("trade", "ele01", xlog_pos=4, master=middle)
-    factories.instance("trade", "ele04", xlog_pos=10, master=primary)
-    factories.instance("quote", "ele03")
-
-    page = visit(administrator, f"/admin/herds/herd/{primary.herd_id}/change/")
-
-    members = page.tables["Members"][1:]
-    assert [row[:2] for row in members] == [
-        ["ele03", "primary"],
-        ["ele02", "replica of ele03"],
-        ["ele01", "replica of ele02"],
-        ["ele04", "replica of ele03"],
-    ]
-    assert members[2][3].startswith("6 bytes behind, ")
-    assert page.links["ele02"] == f"/admin/herds/instance/{middle.pk}/change/"
-
-
-def test_members_whose_upstreams_go_round_are_all_shown(administrator: Client) -> None:
-    one = factories.instance("trade", "ele01")
-    other = factories.instance("trade", "ele02", master=one)
-    Instance.objects.filter(pk=one.pk).update(master=other)
-
-    page = visit(administrator, f"/admin/herds/herd/{one.herd_id}/change/")
-
-    assert [row[0] for row in page.tables["Members"][1:]] == ["ele01", "ele02"]
 
 
 def test_a_herd_without_members_leads_to_adding_one(administrator: Client) -> None:
@@ -354,3 +325,22 @@ def test_whoever_is_not_staff_sees_nothing() -> None:
 
     for address in every_page():
         assert client.get(address).status_code == 302, address
+
+
+def test_other_programs_are_a_link_away(administrator: Client, settings: Any) -> None:
+    settings.LINKS = {
+        "Grafana": {
+            "herd": "https://g.example/herd?env={environment}&name={herd}&at={vhost}",
+            "instance": "https://g.example/{host}/{port}/{cluster}/{version}",
+        }
+    }
+    herd = factories.herd("a & b", base_name="main", vhost="", db_port=5499)
+    instance = factories.instance("a & b", "ele01")
+
+    of_herd = visit(administrator, f"/admin/herds/herd/{herd.pk}/change/")
+    of_instance = visit(administrator, f"/admin/herds/instance/{instance.pk}/change/")
+
+    assert of_herd.links["Grafana ↗"] == (
+        "https://g.example/herd?env=prod&name=a%20%26%20b&at="
+    )
+    assert of_instance.links["Grafana ↗"] == "https://g.example/ele01/5499/main/15.4"

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
 
-from herds.models import Environment, Herd, Instance, Operation, Server
+from herds.models import Discovery, Environment, Herd, Instance, Operation, Server
 from tests import factories
 
 from .pages import LISTS, visit
@@ -24,9 +24,10 @@ MODELS: dict[str, type[Model]] = {
 
 @pytest.fixture(autouse=True)
 def pair() -> Instance:
-    """A primary, and the replica of it that makes a DR pair."""
+    """A primary, the replica of it that makes a DR pair, and something discovered."""
     primary = factories.instance("trade", "ele01", xlog_pos=10)
     factories.instance("trade", "ele02", master=primary, xlog_pos=10)
+    Discovery.objects.create(server=primary.server, base_name="quote", db_port=6000)
     return primary
 
 

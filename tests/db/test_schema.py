@@ -129,7 +129,10 @@ def test_functions_find_their_tables_whatever_search_path_the_caller_has() -> No
         functions = dict(cursor.fetchall())
 
     assert "sp_audit_stamps" in functions
-    assert all(config == ["search_path=utility"] for config in functions.values())
+    assert {config[0] for config in functions.values()} == {
+        "search_path=utility",
+        "search_path=utility, pg_temp",
+    }
 
 
 def test_the_views_find_their_tables_whatever_search_path_the_caller_has() -> None:

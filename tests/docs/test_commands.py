@@ -12,6 +12,7 @@ from django.core.management import get_commands, load_command_class
 
 from bench import __main__ as bench
 from lab import cli
+from pgutil_report import cli as agent
 from tests.docs.pages import PAGES, ROOT, codes, commands, section, tables
 
 INSTALLATION = ROOT / "docs" / "install.md"
@@ -53,6 +54,8 @@ def test_every_command_shown_can_be_typed(page: str, line: str) -> None:
         check_manage(words[2:])
     elif words[:3] == [".venv/bin/python", "-m", "lab"]:
         check_lab(words[3:])
+    elif words[0] == "pgutil_report":
+        agent.parser().parse_args(words[1:])
     elif words[:3] == [".venv/bin/python", "-m", "bench"]:
         bench.parser().parse_args(words[3:])
     else:

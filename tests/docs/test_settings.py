@@ -10,12 +10,25 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from herds.conf import DnsSettings, OperationSettings, RefreshSettings, SshSettings
+from herds.conf import (
+    AttentionSettings,
+    DnsSettings,
+    MetricsSettings,
+    NotificationSettings,
+    OperationSettings,
+    RefreshSettings,
+    RetentionSettings,
+    SshSettings,
+)
+from herds.domain.links import KINDS, problems
 from herds.management.terminal import EXIT_STATUS
 from herds.operations.registry import all_actions
 from herds.postgres import commands
-from tests.docs.pages import ROOT, codes, section, tables
+from herds.selectors.trouble import Kind
+from tests.docs.pages import ROOT, blocks, codes, section, tables
 
+MONITORING = ROOT / "docs" / "monitoring.md"
+LINKS_SECTION = "Links to other programs"
 PAGE = ROOT / "docs" / "settings.md"
 EXAMPLE = ROOT / "elephaas" / "local_settings.example.py"
 
@@ -36,6 +49,13 @@ def documented(heading: str) -> dict[str, str]:
         ),
         ("`REFRESH`: how workers keep the inventory fresh", RefreshSettings),
         ("`DNS`: how virtual hosts follow the primary", DnsSettings),
+        ("`NOTIFICATIONS`: who is told of what", NotificationSettings),
+        (
+            "`RETENTION`: how long `manage.py prune` keeps what grows",
+            RetentionSettings,
+        ),
+        ("`ATTENTION`: from where on something needs a person", AttentionSettings),
+        ("`METRICS`: who may read them", MetricsSettings),
     ],
 )
 def test_every_key_is_explained_with_its_default(heading: str, kind: Any) -> None:
@@ -123,7 +143,32 @@ def test_every_action_is_explained() -> None:
 
 
 def test_every_actions_permission_is_explained() -> None:
-    (rows,) = tables(section(ROOT / "docs" / "install.md", "People"))
+    (rows,) = tables(section(ROOT / "docs" / "permissions.md", "Everywhere"))
     shown = {f"herds.{code}" for row in rows for code in codes(row[0])}
 
     assert {action.permission for action in all_actions()} <= shown
+
+
+def test_every_kind_of_attention_is_explained() -> None:
+    (rows,) = tables(section(MONITORING, "The front page"))
+
+    assert [codes(row[0])[0] for row in rows] == [kind.value for kind in Kind]
+
+
+def test_every_metric_is_explained_with_its_labels() -> None:
+    (rows,) = tables(section(MONITORING, "Metrics"))
+    source = (ROOT / "herds" / "monitoring" / "metrics.py").read_text()
+
+    shown = {codes(row[0])[0].removesuffix("_total") for row in rows}
+
+    assert shown == set(re.findall(r'"(elephaas_\w+)"', source))
+
+
+def test_the_links_shown_can_be_used_as_they_stand() -> None:
+    (shown,) = (
+        block for block in blocks(MONITORING, "python") if block.startswith("LINKS")
+    )
+
+    assert list(problems(ast.literal_eval(shown.partition("=")[2].strip()))) == []
+    fields = set(re.findall(r"`\{(\w+)\}`", section(MONITORING, LINKS_SECTION)))
+    assert fields == KINDS["instance"]

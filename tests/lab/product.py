@@ -195,8 +195,8 @@ class Product(Truth):
     def settings(self, **values: Any) -> dict[str, str]:
         """Write local settings and give the environment that leads to them.
 
-        ``values`` replace the keys of the settings SSH, OPERATIONS, REFRESH and COMMANDS,
-        or whole settings; an empty one replaces all of its keys.
+        ``values`` replace the keys of the settings SSH, OPERATIONS, REFRESH and
+        COMMANDS, or whole settings; an empty one replaces all of its keys.
         """
         postgres = self._metadata.postgres
         local: dict[str, Any] = {

@@ -164,3 +164,18 @@ def test_up_again_brings_back_what_died(demo_lab: Lab) -> None:
 def test_another_port_is_refused_while_the_page_is_up(demo_lab: Lab) -> None:
     with pytest.raises(LabError, match="demo-down"):
         Demo(demo_lab, print).up(port=1)
+
+
+def test_the_agent_reports_from_a_host_to_the_demonstration(demo_lab: Lab) -> None:
+    host = demo_lab.state.database_hosts[0]
+    done = demo_lab.exec(host, ["pgutil_report", "--once"], check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    shown = manage(
+        demo_lab,
+        *("shell", "-v", "0", "-c"),
+        "from herds.models import Instance\n"
+        f"print(set(Instance.objects.filter(server__hostname='{host}')"
+        ".values_list('observed_by', flat=True)))",
+    )
+    assert shown.strip() == "{'agent'}"

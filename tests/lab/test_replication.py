@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -179,6 +180,28 @@ def test_nobody_is_followed_after_being_told_so(
     replication.stop_following(standby)
     standby.act("start")
     assert standby.look().in_recovery is True
+
+
+def test_wal_that_comes_another_way_is_not_waited_for_for_ever(
+    primary: Cluster, standby: Cluster
+) -> None:
+    given_up, written = threading.Event(), threading.Event()
+
+    def keep_writing() -> None:
+        while not written.wait(0.05):
+            write(primary)
+
+    busy = threading.Thread(target=keep_writing)
+    late = threading.Timer(10.0, given_up.set)
+    busy.start()
+    late.start()
+    try:
+        with pytest.raises(NotObserved):
+            await_streaming(standby, primary, "another", patience=1.0, cancel=given_up)
+    finally:
+        late.cancel()
+        written.set()
+        busy.join()
 
 
 def test_a_wrong_password_is_told_and_not_shown(

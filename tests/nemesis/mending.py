@@ -56,6 +56,8 @@ class _Product:
             self._tell("refresh", host)
         if self._rightful not in scene.writers(scene.look()):
             self._tell("start", self._rightful)
+        if scene.cname() != self._rightful:
+            self._tell("refresh_dns", self._rightful)
         others = [host for host in scene.members if host != self._rightful]
         # Who has followers is not demoted before they follow somebody else.
         others.sort(key=lambda host: host in scene.writers(scene.look()))

@@ -286,6 +286,7 @@ class Run:
                 self._hung.append(f"it cannot go on: {refused.sentence()}")
                 break
         if self._endings and self._endings[-1].state == "follow-ups":
+            self._helped()
             self._follow_up()
 
     def _helped(self) -> Herd:

@@ -1,10 +1,10 @@
-"""Workers that look at hosts by themselves: what is taken, what is kept, what is not."""
+"""Workers that look at hosts by themselves: what is taken, what is kept."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -270,9 +270,7 @@ def test_a_standby_is_moved_below_whom_it_is_served_by_though_not_seen_itself(
 ) -> None:
     lost(fleet, on(herd, "ele03"))
     fleet[on(herd, "ele02")].followers = (
-        Follower(
-            application_name="trade_ele03", address="", state="", octets_behind=5
-        ),
+        Follower(application_name="trade_ele03", address="", state="", octets_behind=5),
     )
 
     go_round(fleet)
@@ -380,20 +378,21 @@ def test_an_instance_that_hangs_holds_up_no_other_of_its_host(
 
 
 @pytest.fixture
-def busy(settings: Settings) -> Iterator[None]:
+def busy(settings: Settings) -> None:
     """A worker looks all the time, at two hosts at once."""
     settings.REFRESH = {"INTERVAL": 0.2, "AT_ONCE": 2}
     assert conf.refresh().at_once == 2
-    yield
 
 
 def test_hosts_that_hang_hold_up_no_others(
     herd: Herd, fleet: SimulatedFleet, busy: None
 ) -> None:
-    """As many hosts hang as a worker looks at at once; once that is known, they wait."""
+    """As many hosts hang as are looked at at once; once that is known, they wait."""
     freed = threading.Event()
     for host in ("ele01", "ele02"):
-        fleet[on(herd, host)].unreachable = CommandTimedOut(host, "l", 1.0, "", stopped=True)
+        fleet[on(herd, host)].unreachable = CommandTimedOut(
+            host, "l", 1.0, "", stopped=True
+        )
     with working(fleet):
         until(lambda: HostRefresh.objects.filter(is_slow=True).count() == 2)
         for host in ("ele01", "ele02"):
@@ -401,7 +400,7 @@ def test_hosts_that_hang_hold_up_no_others(
         since = timezone.now()
         try:
             for _ in range(3):
-                until(lambda: _seen_since(herd, "ele03", since))
+                until(partial(_seen_since, herd, "ele03", since))
                 since = timezone.now()
         finally:
             freed.set()

@@ -20,13 +20,16 @@ LAYERS = {
     "ssh": 1,
     "postgres": 1,
     "nameserver": 1,
+    "messenger": 1,
     "selectors": 2,
     "services": 3,
     "operations": 4,
     "admin": 5,
+    "monitoring": 5,
     "management": 5,
     "templatetags": 5,
     "checks": 5,
+    "logins": 5,
     "apps": 5,
 }
 
@@ -41,14 +44,20 @@ NEIGHBOURS = {
     ("templatetags", "admin"),
     ("admin", "templatetags"),
     ("apps", "checks"),
+    ("apps", "logins"),
+    ("apps", "management"),  # the roles are made after a migration
+    ("admin", "logins"),
+    ("checks", "monitoring"),
 }
 
 # Adapters and values are used from anywhere, so they know no web framework.
-WITHOUT_DJANGO = ("errors", "domain", "ssh", "postgres", "nameserver")
+WITHOUT_DJANGO = ("errors", "domain", "ssh", "postgres", "nameserver", "messenger")
 
 HOMES = {
     "paramiko": {"ssh"},
     "dns": {"nameserver"},
+    "apprise": {"messenger"},
+    "prometheus_client": {"monitoring"},
     "procrastinate": {"operations", "admin"},  # the admin hides the queue's own menus
 }
 

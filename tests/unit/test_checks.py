@@ -322,3 +322,82 @@ def test_a_zone_takes_what_it_does_not_say_from_all_others(
     assert (prod.key_name, prod.key_file, prod.servers) == ("k", None, ("192.0.2.53",))
     assert (dev.key_file, dev.servers) == (dns_key, ("192.0.2.53",))
     assert DNS_SECRET not in repr(dns)
+
+
+@pytest.mark.parametrize(
+    ("attention", "named"),
+    [
+        ({"LAG": 0}, "LAG"),
+        ({"SLOT": 1.5}, "SLOT"),
+        ({"UNSEEN": -1}, "UNSEEN"),
+        ({"LAGG": 1}, "LAGG"),
+        ([], "ATTENTION"),
+    ],
+)
+def test_bounds_that_mean_nothing_are_named(
+    settings: Any, attention: object, named: str
+) -> None:
+    assert checks.check_attention() == []
+    settings.ATTENTION = attention
+
+    (found,) = checks.check_attention()
+
+    assert found.id == "herds.E014"
+    assert named in found.msg
+
+
+TOKEN = "a-token-that-is-long-enough"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "named"),
+    [
+        ({"TOKENS": TOKEN}, "TOKENS"),
+        ({"PER_INSTANCE": "yes"}, "PER_INSTANCE"),
+        ({"ADDRESSES": "192.0.2.0/24"}, "ADDRESSES"),
+        ({"ADDRESSES": ["prometheus.example.com"]}, "prometheus.example.com"),
+        ({"ADDRESSES": ["0.0.0.0/0"]}, "everybody"),
+        ({"ADDRESSES": ["::/0"]}, "everybody"),
+    ],
+)
+def test_metrics_settings_that_mean_nothing_are_named(
+    settings: Any, metrics: object, named: str
+) -> None:
+    settings.METRICS = metrics
+
+    (found,) = checks.check_metrics()
+
+    assert found.id == "herds.E014"
+    assert named in found.msg
+
+
+def test_a_token_is_long_and_closed_to_others(settings: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o640)
+    for fine in ({}, {"TOKEN": TOKEN}, {"TOKEN_FILE": str(file)}):
+        settings.METRICS = fine
+        assert checks.check_metrics() == []
+
+    file.chmod(0o644)
+    assert "mode 644" in checks.check_metrics()[0].msg
+    for broken in ({"TOKEN": "short"}, {"TOKEN_FILE": str(tmp_path / "none")}):
+        settings.METRICS = broken
+        assert ids(checks.check_metrics()) == ["herds.E015"]
+
+
+def test_a_token_is_not_told(settings: Any) -> None:
+    settings.METRICS = {"TOKEN": [TOKEN]}
+
+    (found,) = checks.check_metrics()
+
+    assert TOKEN not in found.msg
+    settings.METRICS = {"TOKEN": TOKEN}
+    assert TOKEN not in repr(conf.metrics())
+
+
+def test_links_that_lead_nowhere_are_named(settings: Any) -> None:
+    assert checks.check_links() == []
+    settings.LINKS = {"Grafana": {"herd": "ftp://a.example/{herd}"}}
+
+    assert ids(checks.check_links()) == ["herds.E016"]

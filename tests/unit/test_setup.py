@@ -55,7 +55,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     )
     machine.has("systemctl", f'echo "systemctl $*" >>{machine.log}')
     (machine.project / "requirements.txt").write_text("Django\n")
-    (machine.project / "requirements-dev.txt").write_text("pytest\n")
+    (machine.project / "requirements-dev.txt").write_text(
+        "-r requirements.txt\npytest\n"
+    )
     return machine
 
 

@@ -30,7 +30,7 @@ from herds.operations.runbook import runbook_of
 from herds.selectors.choosing import choose_instances
 from herds.selectors.operations import workers_alive
 
-_ON_OPERATIONS = ("show", "cancel", "resume", "retry")
+_ON_OPERATIONS = ("show", "cancel", "resume", "retry", "approve", "decline")
 _TRIES = 3  # to type a herd's name
 
 
@@ -164,6 +164,10 @@ class Command(BaseCommand):
                 return None
             operation = confirmed
             if operation.state == OperationState.PLANNED:
+                self.stderr.write(
+                    f"Operation {operation.pk} waits until another person says yes: "
+                    f"operate approve --operation {operation.pk}"
+                )
                 return operation
         return operation if options["detach"] else self._follow(operation)
 
@@ -185,7 +189,11 @@ class Command(BaseCommand):
             return requests.resume(number, requester)
         if options["action"] == "retry":
             return self._await_plan(requests.retry(number, requester))
+        if options["action"] == "decline":
+            return requests.decline(number, requester, options["reason"])
         operation = requests.found(number)
+        if options["action"] == "approve" and operation.asked_at is None:
+            raise PreconditionFailed(f"Nobody asks for a yes to operation {number}.")
         if self._is_for_people:
             print_plan(operation, self.stdout)
             print_outcomes(operation, self.stdout)
@@ -230,17 +238,17 @@ class Command(BaseCommand):
                 if options["runbook"]:
                     self.stdout.write(runbook_of(operation))
             finally:
-                requests.discard(operation.pk, requester)
+                self._put_away(operation, requester)
             return None
         asks = registry.get(operation.action).confirm and not options["yes"]
         if asks and not sys.stdin.isatty():
-            requests.discard(operation.pk, requester)
+            self._put_away(operation, requester)
             raise PreconditionFailed(
                 "Nobody can be asked: standard input is no terminal.",
                 hint="Nothing was done. Add --yes to act without a question.",
             )
         if asks and not self._says_yes(operation):
-            requests.discard(operation.pk, requester)
+            self._put_away(operation, requester)
             self.stderr.write("Nothing was done.")
             sys.exit(1)
         try:
@@ -257,8 +265,13 @@ class Command(BaseCommand):
         except PreconditionFailed:
             # A plan that cannot go as it is asked for is of no use to anybody.
             with contextlib.suppress(PreconditionFailed):
-                requests.discard(operation.pk, requester)
+                self._put_away(operation, requester)
             raise
+
+    def _put_away(self, operation: Operation, requester: Requester) -> None:
+        """Discard a plan; one that another person asks for waits on."""
+        if operation.asked_at is None:
+            requests.discard(operation.pk, requester)
 
     def _says_yes(self, operation: Operation) -> bool:
         going = operation.targets.filter(state=TargetState.PLANNED).count()

@@ -1,0 +1,1 @@
+"""Brings messages to people: mail, chat, webhooks; no models, no Django."""

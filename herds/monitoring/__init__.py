@@ -1,0 +1,1 @@
+"""What other programs ask: metrics for Prometheus, health, readiness."""

@@ -1,0 +1,1 @@
+"""Logins: local ones, the directory's, and what slows down guessing."""

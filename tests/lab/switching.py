@@ -71,7 +71,12 @@ SELECT status || ' ' || received_tli FROM pg_stat_wal_receiver
 
 
 class Writer:
-    """A client that commits a row every few milliseconds, wherever it may write."""
+    """A client that commits a row every few milliseconds, wherever it may write.
+
+    It has a host of its own: what is cut off from the control host is not cut off from
+    clients. One that is cut off between its connecting and its first word has a server
+    that stops wait for it, up to authentication_timeout.
+    """
 
     def __init__(self, lab: Lab, herd: str, every: float = 0.005) -> None:
         spec = lab.herds[herd]
@@ -111,7 +116,7 @@ class Writer:
         return max(self.gaps, default=0.0)
 
     def _write(self) -> None:
-        with self._lab.inside("control"):
+        with self._lab.inside(SPARE):
             number, last = 0, time.monotonic()
             while not self._stop.is_set():
                 with (
@@ -216,6 +221,7 @@ class Moving:
     @contextlib.contextmanager
     def stopped(self, candidate: str, **choices: str) -> Iterator[Operation]:
         """Give a switchover whose old primary is stopped, and nothing promoted yet."""
+        choices.setdefault("candidate", candidate)
         plan = self.plan("switchover", candidate)
         with self.held(candidate):
             operation = confirmed(plan, **choices)

@@ -313,14 +313,36 @@ class Moving:
     @contextlib.contextmanager
     def fourth_below(self, upstream: str) -> Iterator[str]:
         """Have one member more, which follows another standby; give its host."""
-        control = f"/usr/lib/postgresql/{self.spec.version}/bin/pg_ctl"
         script = (
-            'mkdir -p "$1" && chmod 700 "$1" && pg_basebackup -D "$1" -h "$2" -p "$3"'
-            ' -U replication -d "application_name=$4" -c fast -R -w'
-            ' && "$5" -D "$1" -l "$1/startup.log" -w start'
+            'mkdir -p "$1" && chmod 700 "$1" && "$2"/pg_basebackup -D "$1" -h "$4"'
+            ' -p "$3" -U replication -d "application_name=$5" -c fast -R -w'
+            ' && "$2"/pg_ctl -D "$1" -l "$1/startup.log" -w start'
         )
-        argv = ["sh", "-c", script, "sh", self.spec.data_root, upstream]
-        argv += [str(self.spec.port), f"{self.herd}_{SPARE}", control]
+        name = f"{self.herd}_{SPARE}"
+        with self._on_the_spare_host(script, upstream, upstream, name):
+            yield SPARE
+
+    @contextlib.contextmanager
+    def stranger_below(self, upstream: str) -> Iterator[str]:
+        """Have the inventory take a standby of another cluster for one of this herd."""
+        script = (
+            '"$2"/initdb -D "$1" -A trust >/dev/null && : >"$1/standby.signal" &&'
+            ' echo "port = $3" >>"$1/postgresql.conf" &&'
+            ' "$2"/pg_ctl -D "$1" -l "$1/startup.log" -w start'
+        )
+        with self._on_the_spare_host(script, upstream):
+            yield SPARE
+
+    @contextlib.contextmanager
+    def _on_the_spare_host(
+        self, script: str, upstream: str, *values: str
+    ) -> Iterator[None]:
+        """Make a cluster there and enter it as a member, until the block is left.
+
+        The script is given its data directory, PostgreSQL's programs, the port, values.
+        """
+        programs = f"/usr/lib/postgresql/{self.spec.version}/bin"
+        argv = [self.spec.data_root, programs, str(self.spec.port), *values]
         first = self.member(self.primary)
         server = Server.objects.create(
             hostname=SPARE,
@@ -331,14 +353,15 @@ class Moving:
             herd=first.herd, server=server, master=self.member(upstream)
         )
         try:
-            self.lab.exec(SPARE, argv, user="postgres", timeout=90)
-            yield SPARE
+            self.lab.exec(
+                SPARE, ["sh", "-c", script, "sh", *argv], user="postgres", timeout=90
+            )
+            yield
         finally:
             instance.delete()
             server.delete()
-            script = '"$2" -D "$1" -m immediate stop; rm -rf "$1"'
-            argv = ["sh", "-c", script, "sh", self.spec.data_root, control]
-            self.lab.exec(SPARE, argv, user="postgres")
+            script = '"$2"/pg_ctl -D "$1" -m immediate stop; rm -rf "$1"'
+            self.lab.exec(SPARE, ["sh", "-c", script, "sh", *argv], user="postgres")
 
     def member(self, host: str) -> Instance:
         """Give a member as the inventory has it now."""

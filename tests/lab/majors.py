@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,6 @@ from herds.operations import requests
 from lab import HerdSpec, Lab, LabError, Layout, majors
 from lab.clusters import program
 from lab.layout import Packaging, default_data_root
-from lab.state import lab_names
 from tests.lab.product import (
     ANNA,
     PLAIN_COMMANDS,
@@ -26,6 +24,7 @@ from tests.lab.product import (
     said,
     until,
 )
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "test-majors-"
 
@@ -61,8 +60,6 @@ def lab_of(layout: Layout, purpose: str) -> Iterator[Lab]:
     Where the majors are not installed the tests are skipped, saying how to have them;
     in CI they have to be there.
     """
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
     lacking = majors.lacking()
     if lacking:
         told = (
@@ -70,16 +67,8 @@ def lab_of(layout: Layout, purpose: str) -> Iterator[Lab]:
             "install it with: python -m lab majors"
         )
         (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX).partition("-")[0]
-        if name.startswith(PREFIX) and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()
-    lab = Lab(f"{PREFIX}{os.getpid()}-{purpose}")
-    try:
-        lab.up(layout)
+    with throwaway_lab(PREFIX, layout, purpose) as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 _TABLES = """

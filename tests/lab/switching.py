@@ -7,11 +7,9 @@ all members. What it was told to be committed has to be there afterwards.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,7 +21,6 @@ from herds.domain.states import ACTIVE_OPERATIONS, OperationState
 from herds.models import Instance, Operation, OperationStep, Server
 from herds.operations import requests
 from lab import HerdSpec, Lab, LabError, Layout
-from lab.state import lab_names
 from tests.lab.metadata import MetadataServer
 from tests.lab.product import (
     ANNA,
@@ -35,6 +32,7 @@ from tests.lab.product import (
     said,
     until,
 )
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "test-switch-"
 
@@ -519,18 +517,8 @@ def confirmed(operation: Operation, **choices: str) -> Operation:
 @pytest.fixture(scope="session")
 def switch_lab() -> Iterator[Lab]:
     """The lab of these tests, for the whole session."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
-    try:
-        lab.up(LAYOUT)
+    with throwaway_lab(PREFIX, LAYOUT) as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture(scope="session")

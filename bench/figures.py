@@ -25,10 +25,16 @@ class Run:
     ``wall`` is in seconds. ``cpu`` is what the contender's own processes used, in
     seconds: the figure that carries over to real hosts, whose own work is not done by
     this machine's processors.
+
+    ``busy`` is what all of this machine's processors did meanwhile, in seconds, and
+    ``beside`` what was done there for the contender or for measuring, but on no host:
+    its metadata's server and this process. Both are 0 where they were not read.
     """
 
     wall: float
     cpu: float
+    busy: float = 0.0
+    beside: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -113,6 +119,7 @@ class Report:
     limits: list[Limit] = field(default_factory=list)
     spreads: list[Spread] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     busiest: float = 0.0
 
@@ -135,6 +142,7 @@ class Report:
             f"{limit.bound:g}: {_verdict(limit.value < limit.bound)}"
             for limit in self.limits
         ]
+        lines += self.remarks
         lines += self._busy()
         return lines + [f"✖ Not measured: {failure}" for failure in self.failures]
 
@@ -272,6 +280,19 @@ def cpu_of(pids: Sequence[int]) -> float:
             continue
         total += sum(int(ticks) for ticks in after[11:15])
     return total / _TICKS
+
+
+def busy_seconds(stat: str = "") -> float:
+    """Return the CPU seconds this machine's processors have worked since it began.
+
+    Args:
+        stat: the text of /proc/stat (proc(5)); read here unless given. Waiting for
+            disks is no work, and what a hypervisor took away is not this machine's.
+    """
+    stat = stat or Path("/proc/stat").read_text()
+    fields = stat.splitlines()[0].split()[1:]
+    user, nice, system, _, _, irq, softirq = map(int, fields[:7])
+    return (user + nice + system + irq + softirq) / _TICKS
 
 
 def resident_megabytes(pid: int) -> float:

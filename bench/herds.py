@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.ceiling import Ceiling
 from bench.elephaas import REJOIN
 from bench.figures import Limit, Report, Series
 from bench.fleet import PLAIN, Fleet
@@ -52,6 +54,8 @@ def measure(report: Report, *, herds: int, rounds: int, lab: str) -> None:
     """Add what all herds take at once, and what the first takes alone."""
     one = Series(name="One herd switched over")
     all_of_them = Series(name=f"{herds} herds switched over at once")
+    # Later the load is that of what is measured.
+    report.note_load()
     with (
         _herds(herds, lab) as fleet,
         installation(fleet, PLAIN, moves_names=True) as installed,
@@ -65,8 +69,10 @@ def measure(report: Report, *, herds: int, rounds: int, lab: str) -> None:
                 all_of_them.runs.append(
                     operate(worker, "switchover", _standbys(), REJOIN)
                 )
-                report.note_load()
     report.series += [one, all_of_them]
+    report.remarks += Ceiling.of(
+        one, all_of_them, herds=herds, processors=os.cpu_count() or 1
+    ).lines()
     report.limits.append(
         Limit(
             name=f"{herds} herds at once against one alone",

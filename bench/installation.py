@@ -20,7 +20,7 @@ from typing import Any
 
 import django
 
-from bench.figures import Run, cpu_of, descendants
+from bench.figures import Run, busy_seconds, cpu_of, descendants
 from bench.fleet import Fleet
 from lab.private_server import PrivateServer
 
@@ -56,10 +56,13 @@ REFRESH = {{"INTERVAL": 0, "NAMES_INTERVAL": 0}}
 
 
 class Worker:
-    """A worker process on the control host."""
+    """A worker process on the control host, and the server of its metadata."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], metadata: PrivateServer
+    ) -> None:
         self._process = process
+        self._metadata = metadata
 
     def pids(self) -> list[int]:
         """Return the numbers of its processes as this machine counts them."""
@@ -68,6 +71,11 @@ class Worker:
     def cpu(self) -> float:
         """Return the CPU seconds it has used."""
         return cpu_of(self.pids())
+
+    def cpu_beside(self) -> float:
+        """Return the CPU seconds of its metadata's server and of this process."""
+        server = self._metadata.pid()
+        return time.process_time() + (cpu_of(descendants(server)) if server else 0.0)
 
 
 class Installation:
@@ -179,7 +187,7 @@ class Installation:
             )
         try:
             wait_until(workers_alive().exists, "the worker is alive", 60)
-            yield Worker(process)
+            yield Worker(process, self.server)
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -226,11 +234,16 @@ def operate(
     unless every target succeeded.
     """
     operation = planned(action, ids)
-    cpu = worker.cpu()
+    cpu, beside, busy = worker.cpu(), worker.cpu_beside(), busy_seconds()
     finished = confirmed(operation, choices)
-    cpu = worker.cpu() - cpu
+    busy = busy_seconds() - busy
     wall = finished.finished_at - finished.confirmed_at
-    return Run(wall=wall.total_seconds(), cpu=cpu)
+    return Run(
+        wall=wall.total_seconds(),
+        cpu=worker.cpu() - cpu,
+        busy=busy,
+        beside=worker.cpu_beside() - beside,
+    )
 
 
 def planned(action: str, ids: Iterable[int]) -> Any:

@@ -320,6 +320,10 @@ class PreconditionFailed(ElephaasError):
     """What has to be true before acting is not true; nothing was changed."""
 
 
+class ServerRuns(PreconditionFailed):
+    """A server runs on data that was to be at rest; nothing was changed."""
+
+
 class NotAllowed(PreconditionFailed):
     """This person lacks the permission; nothing was changed."""
 

@@ -57,6 +57,7 @@ controls {{ }};
 zone "{state.domain}" {{
     type primary;
     file "/var/lib/bind/{state.domain}.zone";
+    notify no;  // a second server looks for changes itself, as often as it is told to
     update-policy {{ grant "{KEY_NAME}" zonesub ANY; }};
 }};
 """

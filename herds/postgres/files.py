@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from herds.errors import PreconditionFailed
+from herds.errors import PreconditionFailed, ServerRuns
 from herds.ssh.shell import Completed, Shell, Stream
 
 from .look import script
@@ -104,7 +104,7 @@ def remove_control(shell: Shell, data_directory: str) -> None:
     """Remove ``global/pg_control``, without which no server starts.
 
     Raises:
-        PreconditionFailed: PostgreSQL runs there; nothing was changed.
+        ServerRuns: PostgreSQL runs there; nothing was changed.
         ElephaasError: the host could not be asked.
     """
     _guarded(shell, "remove-control", data_directory)
@@ -114,14 +114,14 @@ def enable(shell: Shell, data_directory: str) -> None:
     """Let a cluster start that was rewound or copied whole: it knows whom to follow.
 
     Raises:
-        PreconditionFailed: it runs.
+        ServerRuns: it runs.
         CommandFailed: it could not be done; it still cannot start.
         ElephaasError: the host could not be asked.
     """
     argv = ["sh", "-c", script("enable.sh"), "elephaas", data_directory]
     done = shell.run(argv, ok=(0, _RUNNING))
     if done.status == _RUNNING:
-        raise PreconditionFailed(
+        raise ServerRuns(
             f"PostgreSQL runs in {data_directory} on {shell.host}.", host=shell.host
         )
 
@@ -185,9 +185,9 @@ def clear_directory(
         words: what the marker says meanwhile.
 
     Raises:
-        PreconditionFailed: it is no data directory, belongs to another cluster, is
-            the root of a mounted file system, or PostgreSQL runs there; nothing was
-            changed.
+        ServerRuns: PostgreSQL runs there; nothing was changed.
+        PreconditionFailed: it is no data directory, belongs to another cluster, or is
+            the root of a mounted file system; nothing was changed.
         CommandFailed: something could not be deleted; the rest cannot start.
         ElephaasError: the host could not be asked.
     """
@@ -198,9 +198,11 @@ def clear_directory(
 def _guarded(
     shell: Shell, verb: str, path: str, *more: str, timeout: float = 60.0
 ) -> None:
-    done = shell.run(_argv(verb, path, *more), ok=(0, _REFUSED), timeout=timeout)
-    if done.status == _REFUSED:
-        raise PreconditionFailed(
+    argv = _argv(verb, path, *more)
+    done = shell.run(argv, ok=(0, _REFUSED, _RUNNING), timeout=timeout)
+    if done.status != 0:
+        refused = ServerRuns if done.status == _RUNNING else PreconditionFailed
+        raise refused(
             f"On {shell.host}, {_said(done)}; nothing was changed.",
             host=shell.host,
         )

@@ -10,8 +10,7 @@ refuse() { printf '%s\n' "$1" >&2; exit 65; }
 
 not_running() {
   directory=$path
-  postmaster && refuse "PostgreSQL runs in $path (process $pid)"
-  true
+  ! postmaster || { printf '%s\n' "PostgreSQL runs in $path (process $pid)" >&2; exit 73; }
 }
 
 case $verb in

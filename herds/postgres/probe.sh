@@ -3,8 +3,8 @@
 # $4 the SQL that tells about a running server, $5 "sizes" where those are told too.
 directory=$1 port=$2 mark=$3 sql=$4 sizes=$5
 
-size() { [ -z "$sizes" ] || timeout 20 du -sbD -- "$1" 2>/dev/null | while read -r bytes _; do echo "$bytes"; done; }
-free() { df -PB1 -- "$1" 2>/dev/null | while read -r _ _ _ bytes _; do echo "$bytes"; done | tail -n 1; }
+size() { timeout 20 du -sbD -- "$1" 2>/dev/null | while read -r bytes _; do echo "$bytes"; done; }
+free() { df -PB1 -- "$1" 2>/dev/null | { read -r _; read -r _ _ _ bytes _; printf 'free=%s\n' "$bytes"; }; }
 
 printf '\n%s\n' "$mark"
 printf 'now=%s\n' "$(date +%s.%N)"
@@ -16,7 +16,7 @@ command -v perl >/dev/null && echo perl=yes
 
 place=$directory
 while [ ! -d "$place" ]; do place=${place%/*}; place=${place:-/}; done
-printf 'free=%s\n' "$(free "$place")"
+free "$place"
 [ -w "$place" ] && echo writable=yes
 
 if [ ! -e "$directory" ]; then
@@ -37,10 +37,11 @@ else
   [ -L "$directory/pg_wal" ] && printf 'wal_link=%s\n' "$(readlink -f "$directory/pg_wal")"
   [ -r "$directory/postmaster.opts" ] && read -r opts <"$directory/postmaster.opts" \
     && printf 'opts=%s\n' "$opts"
-  printf 'data_bytes=%s\nwal_bytes=%s\n' "$(size "$directory")" "$(size "$directory/pg_wal")"
+  [ -z "$sizes" ] || printf 'data_bytes=%s\nwal_bytes=%s\n' \
+    "$(size "$directory")" "$(size "$directory/pg_wal")"
   for link in "$directory"/pg_tblspc/*; do
     [ -L "$link" ] && printf 'tablespace=%s %s %s\n' \
-      "${link##*/}" "$(size "$link")" "$(readlink -f "$link")"
+      "${link##*/}" "${sizes:+$(size "$link")}" "$(readlink -f "$link")"
   done
   "$bin/pg_controldata" -D "$directory" 2>&1 | while read -r line; do
     printf 'control=%s\n' "$line"

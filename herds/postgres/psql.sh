@@ -4,6 +4,7 @@
 directory=$1 port=$2 database=$3 limit=$4 verbosity=$5
 
 need running
-export PGCONNECT_TIMEOUT=5 PGOPTIONS="-c statement_timeout=$limit"
+# Psql needs none of what this library of its readies at every start.
+export GNUTLS_NO_IMPLICIT_INIT=1 PGCONNECT_TIMEOUT=5 PGOPTIONS="-c statement_timeout=$limit"
 exec "$bin/psql" -XAtqw -v ON_ERROR_STOP=1 -v "VERBOSITY=$verbosity" \
   -h "${sockets:-/tmp}" -p "${bound:-$port}" -d "$database"

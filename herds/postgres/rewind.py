@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from herds.domain.probe import Probe
-from herds.errors import PreconditionFailed
+from herds.errors import PreconditionFailed, ServerRuns
 from herds.ssh.shell import Completed, Shell
 
 from .cluster import Cluster
@@ -40,12 +40,13 @@ _PROGRESS = re.compile(rb"^ *(\d+)/(\d+) kB \(\d+%\) copied", re.MULTILINE)
 _NEED = re.compile(r"need to copy (\d+) MB")
 _NOT_NEEDED = "no rewind required"
 
+_RUNNING = 73  # cluster.sh, ``need``: a server runs there
 _NO_RECOVERY = 67  # rewind.sh: the crash recovery failed
 
 _REFUSALS = {
     65: ("{} holds no PostgreSQL cluster", "Copy one there instead."),
     66: ("{} is marked as an incomplete copy", "Rebuild it by a copy."),
-    73: (
+    _RUNNING: (
         "PostgreSQL runs in {}",
         "If it was stopped just now, something starts it again: take it away from that "
         "supervisor first.",
@@ -285,7 +286,8 @@ def _judge(host: str, data_directory: str, done: Completed) -> None:
         raise busy(host, data_directory)
     if done.status in _REFUSALS:
         why, hint = _REFUSALS[done.status]
-        raise PreconditionFailed(
+        refused = ServerRuns if done.status == _RUNNING else PreconditionFailed
+        raise refused(
             f"{why.format(data_directory)} on {host}; nothing was changed.",
             host=host,
             hint=hint,

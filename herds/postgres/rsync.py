@@ -11,7 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from herds.errors import CommandFailed, ElephaasError, PreconditionFailed
+from herds.errors import (
+    CommandFailed,
+    ElephaasError,
+    PreconditionFailed,
+    ServerRuns,
+)
 from herds.ssh.shell import Shell
 
 from . import files
@@ -140,7 +145,7 @@ def sync_data_directory(
         timeout: seconds.
 
     Raises:
-        PreconditionFailed: PostgreSQL runs in the target.
+        ServerRuns: PostgreSQL runs in the target.
         CommandFailed: with the words that tell why, and the file.
         ElephaasError: as ``pull``.
     """
@@ -292,8 +297,9 @@ def _run(shell: Shell, verb: str, path: str, *more: str, timeout: float = 60.0) 
         timeout=timeout,
     )
     said = (done.stderr.strip().splitlines() or [""])[-1]
-    if done.status == 65:
-        raise PreconditionFailed(f"On {shell.host}, {said}.", host=shell.host)
+    if done.status in {65, 73}:
+        refused = ServerRuns if done.status == 73 else PreconditionFailed
+        raise refused(f"On {shell.host}, {said}.", host=shell.host)
     if done.status != 0:
         raise CommandFailed(shell.host, f"{verb} {path}", done.status, done.stderr)
     return done.stdout

@@ -23,7 +23,10 @@ existing)
   done
   ;;
 prepare)
-  postmaster && refuse "PostgreSQL runs in $directory (process $pid)"
+  if postmaster; then
+    printf '%s\n' "PostgreSQL runs in $directory (process $pid)" >&2
+    exit 73
+  fi
   rm -f -- "$directory/global/pg_control"
   [ -d "$directory/pg_wal" ] || mkdir -m 0700 -- "$directory/pg_wal" || exit
   find "$directory/pg_wal/" -mindepth 1 -delete || exit

@@ -22,7 +22,7 @@ from herds.errors import (
 from . import replication
 from .cluster import Cluster
 from .look import script, sql
-from .wal import position_now
+from .wal import position_now, read_position
 
 _LOOK_EVERY = 0.1  # seconds between two looks at a standby that comes up
 
@@ -105,8 +105,8 @@ def await_streaming(
                 segment, progressed = recovering, clock.monotonic()
         else:
             if seen.timeline is not None and seen.has_reached(goal):
-                timeline, _ = position_now(upstream)
-                if seen.timeline == timeline and _serves(upstream, application_name):
+                timeline, serves = _serves(upstream, application_name)
+                if seen.timeline == timeline and serves:
                     return seen
             # Beyond the goal only the upstream's word counts: WAL that comes another
             # way, as from a sibling under a name that leads astray, comes for ever.
@@ -170,13 +170,16 @@ def _recovering(standby: Cluster) -> str:
         return ""
 
 
-def _serves(upstream: Cluster, application_name: str) -> bool:
-    states = upstream.psql(
-        "SELECT state FROM pg_stat_replication WHERE application_name = :'name';",
+def _serves(upstream: Cluster, application_name: str) -> tuple[int, bool]:
+    """Tell the upstream's live timeline, and whether it streams to a standby."""
+    position, *states = upstream.psql(
+        f"{sql('position.sql')};"
+        " SELECT state FROM pg_stat_replication WHERE application_name = :'name';",
         values={"name": application_name},
         words="look at pg_stat_replication",
-    )
-    return "streaming" in states.splitlines()
+    ).splitlines()
+    timeline, _ = read_position(upstream, position)
+    return timeline, "streaming" in states
 
 
 def _why_not(standby: Cluster, log_size: int) -> str:

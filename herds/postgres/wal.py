@@ -139,9 +139,17 @@ def _position(cluster: Cluster, probe: Probe) -> tuple[int, Lsn]:
 
 
 def position_now(cluster: Cluster) -> tuple[int, Lsn]:
-    timeline, _, position = cluster.psql(
-        sql("position.sql"), words="ask for timeline and position"
-    ).partition("|")
+    told = cluster.psql(sql("position.sql"), words="ask for timeline and position")
+    return read_position(cluster, told)
+
+
+def read_position(cluster: Cluster, told: str) -> tuple[int, Lsn]:
+    """Read what position.sql tells: the live timeline and how far it has come.
+
+    Raises:
+        PreconditionFailed: it has received nothing.
+    """
+    timeline, _, position = told.partition("|")
     if not timeline or not position:
         raise PreconditionFailed(
             f"{cluster.host} has received no WAL yet; it has no position to compare.",

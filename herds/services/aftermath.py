@@ -272,7 +272,10 @@ def _settle_down(target: Target) -> bool:
     if not came:
         raise NotObserved(
             f"{target.host} to end",
-            observed=f"{seen.activity.value}: its archiver or a WAL sender may hold it",
+            observed=(
+                f"{seen.activity.value}: its archiver, a WAL sender, or a client that "
+                "has connected and says nothing may hold it"
+            ),
             seconds=target.patience,
             host=target.host,
         )

@@ -30,6 +30,16 @@ class Pair:
     ]  # by host: why the new primary cannot be followed from there
 
     @property
+    def strangers(self) -> tuple[View, ...]:
+        """Other members that are seen to hold another cluster."""
+        mine = self.old_probe.system_identifier
+        return tuple(
+            view
+            for view in self.others
+            if view.probe is not None and view.known.system_identifier not in {"", mine}
+        )
+
+    @property
     def others(self) -> tuple[View, ...]:
         """The members that have to follow the new primary."""
         return self.scene.without(self.old.member, self.new.member)

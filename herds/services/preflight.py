@@ -13,6 +13,7 @@ from herds.domain.plan import Check, Verdict
 from herds.domain.probe import Probe
 from herds.domain.synchronous import satisfiable
 
+from . import logical_slots
 from .pair import Pair
 from .rebuild import size_words
 from .scene import View, fed_by_others, named
@@ -58,7 +59,7 @@ def preflight(pair: Pair) -> tuple[Check, ...]:
             _room,
             _way_back,
             _rights,
-            _slots,
+            logical_slots.judge,
             _sessions,
             _surroundings,
         )
@@ -121,6 +122,18 @@ def _identity(pair: Pair) -> Iterator[Check]:
         f"{old.system_identifier}, PostgreSQL {old.seen.version.split('.')[0]}",
         _stop_if(not same or len(majors) > 1),
     )
+    if pair.strangers:
+        yield pair.row(
+            "Members of this herd",
+            "system identifier of every other member",
+            "; ".join(
+                f"{view.host} holds another cluster ({view.known.system_identifier})"
+                for view in pair.strangers
+            ),
+            f"{old.system_identifier}: what is of another cluster is no member, and "
+            "would be told to follow; delete its instance here",
+            Verdict.STOP,
+        )
     yield pair.row(
         "Timeline",
         "the live one of both",
@@ -389,20 +402,6 @@ def _rights(pair: Pair) -> Iterator[Check]:
 
 def _is_writable(view: View) -> bool:
     return view.probe is not None and view.probe.is_writable
-
-
-def _slots(pair: Pair) -> Iterator[Check]:
-    there = {slot.name for slot in pair.new_ready.logical_slots if slot.is_synced}
-    lost = [
-        slot.name for slot in pair.old_ready.logical_slots if slot.name not in there
-    ]
-    yield pair.row(
-        "Logical slots",
-        f"pg_replication_slots on both; synced to {pair.new.host} or not",
-        f"{', '.join(lost)} would be lost" if lost else "none would be lost",
-        "none lost: who reads from them misses changes",
-        _warn_if(bool(lost)),
-    )
 
 
 def _sessions(pair: Pair) -> Iterator[Check]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from herds.domain.clock import watch
 from herds.domain.cluster import Activity, Observation
-from herds.errors import ElephaasError, NotObserved, PreconditionFailed
+from herds.errors import ElephaasError, NotObserved, PreconditionFailed, ServerRuns
 from herds.postgres import files
 from herds.postgres.lock import end_orphaned_copies
 from herds.postgres.streaming import await_streaming
@@ -73,7 +73,7 @@ def rejoin(
                 bring_down(target, outlook.mine.seen)
                 chosen = _choose_at_rest(climb, chosen)
             _see_at_rest(climb)
-            received = bring_data(climb, chosen)
+            received = _bring_data(climb, chosen)
         except ElephaasError as error:
             raise _with_what_is_true(climb, error) from error
         target.steps.must_finish()
@@ -158,6 +158,19 @@ def _see_at_rest(climb: Climb) -> None:
                 host=target.host,
                 hint="End those processes on the host first.",
             )
+
+
+def _bring_data(climb: Climb, method: Method) -> int:
+    """Climb the rung; what it finds running was seen at rest just now.
+
+    Raises:
+        PreconditionFailed: something started it again.
+        ElephaasError: it did not come to its end.
+    """
+    try:
+        return bring_data(climb, method)
+    except ServerRuns as error:
+        raise runs_again(climb.target.host) from error
 
 
 def _follows_while_running(climb: Climb) -> bool:

@@ -18,7 +18,7 @@ from herds.errors import (
     RolledBack,
 )
 
-from . import pointing, vhost
+from . import logical_slots, pointing, vhost
 from .actions import Action
 from .aftermath import PREPARED, REJOIN, Aftermath, settle
 from .byhand import switchover_by_hand
@@ -94,6 +94,9 @@ def _examine(target: Target) -> PlannedTarget:
             "system": old.known.system_identifier,
             "timeline": old.known.timeline,
             "vhost": points_at,
+            "lost_slots": {
+                host: logical_slots.lost(each) for host, each in judged.items()
+            },
             "warnings": {
                 host: [check.name for check in warnings(each)]
                 for host, each in judged.items()
@@ -404,10 +407,12 @@ def _forward(course: _Course, seconds: float | None = None) -> Outcome:
             move=course.move,
         )
     )
-    if seconds is None:
-        return outcome
-    took = f" Writes were away for about {seconds * 1000:.0f} ms."
-    return replace(outcome, sentence=outcome.sentence + took)
+    old, new = course.old.host, course.new.host
+    lost = course.target.plan["facts"].get("lost_slots", {}).get(new, "")
+    sentence = outcome.sentence + logical_slots.words(lost, old, new)
+    if seconds is not None:
+        sentence += f" Writes were away for about {seconds * 1000:.0f} ms."
+    return replace(outcome, sentence=sentence)
 
 
 SWITCHOVER = Action(

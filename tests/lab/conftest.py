@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab import HerdSpec, Lab, Layout
-from lab.state import lab_names
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "test-"
 
@@ -60,15 +59,8 @@ def lab() -> Iterator[Lab]:
     ``ledger`` lies in a directory with spaces, a quote and an ampersand. Tests leave it
     as they found it; those that break hosts or networks take ``breakable``.
     """
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    _take_down_strays()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
-    try:
-        lab.up(LAYOUT)
+    with throwaway_lab(PREFIX, LAYOUT) as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture
@@ -78,11 +70,3 @@ def breakable(lab: Lab) -> Iterator[Lab]:
     for host in lab.hosts:
         lab.boot(host)
     lab.heal()
-
-
-def _take_down_strays() -> None:
-    """End labs of earlier test runs that were killed."""
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()

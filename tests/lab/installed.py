@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,18 +22,11 @@ PREFIX = "test-product-"
 def product_lab() -> Iterator[Lab]:
     """A lab of nine hosts, four Debian herds and two plain ones, for the session."""
     # Imported late: this is a plugin, and loaded before Django is set up.
-    from lab import Lab
     from tests.lab.product import LAYOUT
+    from tests.lab.throwaway import throwaway_lab
 
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    _take_down_strays()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
-    try:
-        lab.up(LAYOUT)
+    with throwaway_lab(PREFIX, LAYOUT) as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture(scope="session")
@@ -122,14 +113,3 @@ def website(
         )
     with product.served() as address:
         yield address
-
-
-def _take_down_strays() -> None:
-    """End labs of earlier test runs that were killed."""
-    from lab import Lab
-    from lab.state import lab_names
-
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()

@@ -8,7 +8,6 @@ out. What is true is asked of the hosts themselves.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -24,7 +23,6 @@ from herds.models import Instance, Operation, OperationStep, Worker
 from herds.operations import reaper, requests
 from lab import HerdSpec, Lab, LabError, Layout
 from lab.clusters import program
-from lab.state import lab_names
 from tests.lab.metadata import MetadataServer
 from tests.lab.product import (
     ANNA,
@@ -36,6 +34,7 @@ from tests.lab.product import (
     target,
     until,
 )
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "test-rebuild-"
 MB = 1024 * 1024
@@ -553,20 +552,10 @@ def reaped(operation: Operation, worker: Worker) -> None:
 @pytest.fixture(scope="session")
 def rebuild_lab() -> Iterator[Lab]:
     """A lab of five hosts and five herds, for all tests of rebuilds."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
-    try:
-        lab.up(LAYOUT)
+    with throwaway_lab(PREFIX, LAYOUT) as lab:
         _take_away_hints(lab)
         _give_small_disks(lab)
         yield lab
-    finally:
-        lab.down()
 
 
 def _take_away_hints(lab: Lab) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
 from django.conf import settings
 
 from herds.domain.clock import SystemClock
@@ -19,7 +16,7 @@ from herds.postgres.commands import CommandTemplates
 from herds.postgres.replication import Upstream, application_name
 from herds.ssh.pool import ShellPool
 from lab import Lab, Layout
-from lab.state import lab_names
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "test-replicas-"
 
@@ -87,16 +84,5 @@ def replicas_in(lab: Lab) -> Iterator[Replicas]:
 @contextmanager
 def replicas_of(layout: Layout) -> Iterator[Replicas]:
     """Make a lab, reach its clusters, and end it afterwards."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
-    try:
-        lab.up(layout)
-        with replicas_in(lab) as replicas:
-            yield replicas
-    finally:
-        lab.down()
+    with throwaway_lab(PREFIX, layout) as lab, replicas_in(lab) as replicas:
+        yield replicas

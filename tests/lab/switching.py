@@ -7,11 +7,9 @@ all members. What it was told to be committed has to be there afterwards.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,7 +21,6 @@ from herds.domain.states import ACTIVE_OPERATIONS, OperationState
 from herds.models import Instance, Operation, OperationStep, Server
 from herds.operations import requests
 from lab import HerdSpec, Lab, LabError, Layout
-from lab.state import lab_names
 from tests.lab.metadata import MetadataServer
 from tests.lab.product import (
     ANNA,
@@ -35,6 +32,7 @@ from tests.lab.product import (
     said,
     until,
 )
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "test-switch-"
 
@@ -71,7 +69,12 @@ SELECT status || ' ' || received_tli FROM pg_stat_wal_receiver
 
 
 class Writer:
-    """A client that commits a row every few milliseconds, wherever it may write."""
+    """A client that commits a row every few milliseconds, wherever it may write.
+
+    It has a host of its own: what is cut off from the control host is not cut off from
+    clients. One that is cut off between its connecting and its first word has a server
+    that stops wait for it, up to authentication_timeout.
+    """
 
     def __init__(self, lab: Lab, herd: str, every: float = 0.005) -> None:
         spec = lab.herds[herd]
@@ -111,7 +114,7 @@ class Writer:
         return max(self.gaps, default=0.0)
 
     def _write(self) -> None:
-        with self._lab.inside("control"):
+        with self._lab.inside(SPARE):
             number, last = 0, time.monotonic()
             while not self._stop.is_set():
                 with (
@@ -216,6 +219,7 @@ class Moving:
     @contextlib.contextmanager
     def stopped(self, candidate: str, **choices: str) -> Iterator[Operation]:
         """Give a switchover whose old primary is stopped, and nothing promoted yet."""
+        choices.setdefault("candidate", candidate)
         plan = self.plan("switchover", candidate)
         with self.held(candidate):
             operation = confirmed(plan, **choices)
@@ -307,14 +311,36 @@ class Moving:
     @contextlib.contextmanager
     def fourth_below(self, upstream: str) -> Iterator[str]:
         """Have one member more, which follows another standby; give its host."""
-        control = f"/usr/lib/postgresql/{self.spec.version}/bin/pg_ctl"
         script = (
-            'mkdir -p "$1" && chmod 700 "$1" && pg_basebackup -D "$1" -h "$2" -p "$3"'
-            ' -U replication -d "application_name=$4" -c fast -R -w'
-            ' && "$5" -D "$1" -l "$1/startup.log" -w start'
+            'mkdir -p "$1" && chmod 700 "$1" && "$2"/pg_basebackup -D "$1" -h "$4"'
+            ' -p "$3" -U replication -d "application_name=$5" -c fast -R -w'
+            ' && "$2"/pg_ctl -D "$1" -l "$1/startup.log" -w start'
         )
-        argv = ["sh", "-c", script, "sh", self.spec.data_root, upstream]
-        argv += [str(self.spec.port), f"{self.herd}_{SPARE}", control]
+        name = f"{self.herd}_{SPARE}"
+        with self._on_the_spare_host(script, upstream, upstream, name):
+            yield SPARE
+
+    @contextlib.contextmanager
+    def stranger_below(self, upstream: str) -> Iterator[str]:
+        """Have the inventory take a standby of another cluster for one of this herd."""
+        script = (
+            '"$2"/initdb -D "$1" -A trust >/dev/null && : >"$1/standby.signal" &&'
+            ' echo "port = $3" >>"$1/postgresql.conf" &&'
+            ' "$2"/pg_ctl -D "$1" -l "$1/startup.log" -w start'
+        )
+        with self._on_the_spare_host(script, upstream):
+            yield SPARE
+
+    @contextlib.contextmanager
+    def _on_the_spare_host(
+        self, script: str, upstream: str, *values: str
+    ) -> Iterator[None]:
+        """Make a cluster there and enter it as a member, until the block is left.
+
+        The script is given its data directory, PostgreSQL's programs, the port, values.
+        """
+        programs = f"/usr/lib/postgresql/{self.spec.version}/bin"
+        argv = [self.spec.data_root, programs, str(self.spec.port), *values]
         first = self.member(self.primary)
         server = Server.objects.create(
             hostname=SPARE,
@@ -325,14 +351,15 @@ class Moving:
             herd=first.herd, server=server, master=self.member(upstream)
         )
         try:
-            self.lab.exec(SPARE, argv, user="postgres", timeout=90)
-            yield SPARE
+            self.lab.exec(
+                SPARE, ["sh", "-c", script, "sh", *argv], user="postgres", timeout=90
+            )
+            yield
         finally:
             instance.delete()
             server.delete()
-            script = '"$2" -D "$1" -m immediate stop; rm -rf "$1"'
-            argv = ["sh", "-c", script, "sh", self.spec.data_root, control]
-            self.lab.exec(SPARE, argv, user="postgres")
+            script = '"$2"/pg_ctl -D "$1" -m immediate stop; rm -rf "$1"'
+            self.lab.exec(SPARE, ["sh", "-c", script, "sh", *argv], user="postgres")
 
     def member(self, host: str) -> Instance:
         """Give a member as the inventory has it now."""
@@ -490,18 +517,8 @@ def confirmed(operation: Operation, **choices: str) -> Operation:
 @pytest.fixture(scope="session")
 def switch_lab() -> Iterator[Lab]:
     """The lab of these tests, for the whole session."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
-    try:
-        lab.up(LAYOUT)
+    with throwaway_lab(PREFIX, LAYOUT) as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
-import os
 import re
 import subprocess
 import urllib.error
@@ -19,19 +18,15 @@ from lab.demo import Demo
 
 from .conftest import PREFIX
 from .polling import eventually
+from .throwaway import throwaway_lab
 
 
 @pytest.fixture(scope="module")
 def demo_lab() -> Iterator[Lab]:
     """A lab with the demonstration running in it, as ``make demo-up`` makes it."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    lab = Lab(f"{PREFIX}{os.getpid()}-demo")
-    try:
+    with throwaway_lab(PREFIX, purpose="demo") as lab:
         Demo(lab, print).up()
         yield lab
-    finally:
-        lab.down()
 
 
 class Browser:

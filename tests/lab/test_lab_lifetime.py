@@ -18,6 +18,7 @@ from lab.state import LabState
 
 from .conftest import PREFIX
 from .polling import eventually
+from .throwaway import throwaway_lab
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -38,11 +39,8 @@ ONE_HOST = Layout(
 @pytest.fixture
 def small() -> Iterator[Lab]:
     """A lab of one host, not up yet; taken down after the test in any case."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
-    lab = Lab(f"{PREFIX}{os.getpid()}-small")
-    yield lab
-    lab.down()
+    with throwaway_lab(PREFIX, purpose="small") as lab:
+        yield lab
 
 
 def trace_of(lab: Lab) -> list[str]:

@@ -48,6 +48,32 @@ def test_a_name_server_that_hangs_after_the_stop_leaves_the_name_for_later(
     assert {herd.follows(host, candidate) for host in (old, third)} == {True}
 
 
+def test_a_name_server_that_answers_servfail_after_the_stop_is_told(
+    herd: Moving, zones: Zones
+) -> None:
+    old, candidate, third = herd.hosts_from_primary()
+    with herd.write() as writer:
+        with herd.stopped(candidate, old_primary="rejoin") as operation:
+            # It answers questions, and cannot write down what is changed.
+            zones.locked(True)
+        try:
+            ended(operation)
+        finally:
+            zones.locked(False)
+
+    row = operation.targets.get()
+    assert row.state == "follow-ups", said(operation)
+    assert left(operation) == ["refresh_dns"], said(operation)
+    assert "SERVFAIL" in row.outcome, row.outcome
+    assert herd.vhost() == old
+    assert herd.writers() == [candidate]
+    for host in (old, third):
+        assert herd.follows(host, candidate), host
+    assert herd.lost(writer) == set()
+    herd.primary = candidate
+    herd.carries_out(operation)
+
+
 def test_a_name_that_somebody_moves_meanwhile_is_left_to_be_looked_at(
     herd: Moving,
 ) -> None:

@@ -232,3 +232,36 @@ def test_followers_have_their_slots_before_they_need_them(herd: Moving) -> None:
                 herd.sql(host, "ALTER SYSTEM RESET primary_slot_name")
                 herd.sql(host, "SELECT pg_reload_conf()")
                 herd.sql(host, f"{drop} WHERE NOT active")
+
+
+def test_a_logical_slot_is_warned_of_and_told_of_where_it_stays(herd: Moving) -> None:
+    old, candidate, third = herd.hosts_from_primary()
+    for host in (old, candidate):
+        herd.sql(host, "ALTER SYSTEM SET wal_level = 'logical'")
+    herd.product.stop(f"{herd.herd}@{old}")
+    herd.product.start(f"{herd.herd}@{old}")
+    for host in (candidate, third):
+        until(lambda h=host: herd.follows(h, old), 30, host)  # type: ignore[misc]
+    herd.sql(old, "SELECT pg_create_logical_replication_slot('audit', 'pgoutput')")
+    try:
+        with herd.write() as writer:
+            plan = herd.plan("switchover", candidate)
+            rows = {each["name"]: each for each in plan.targets.get().plan["checks"]}
+            assert rows["Logical slots"]["verdict"] == "warn", rows["Logical slots"]
+            assert rows["Logical slots"]["observed"] == "audit would be lost"
+            done = ended(confirmed(plan, candidate=candidate, old_primary="rejoin"))
+
+        herd.has_moved(done, candidate)
+        outcome = done.targets.get().outcome
+        assert f"Logical slots stayed on {old}: audit." in outcome, outcome
+        assert f"drop them on {old}, where they hold WAL" in outcome, outcome
+        assert herd.lost(writer) == set()
+        slots = "SELECT string_agg(slot_name || ' ' || (restart_lsn IS NOT NULL), ',')"
+        assert herd.sql(candidate, f"{slots} FROM pg_replication_slots") == ""
+        assert herd.sql(old, f"{slots} FROM pg_replication_slots") == "audit true"
+    finally:
+        for host in (old, candidate):
+            herd.sql(host, "ALTER SYSTEM RESET wal_level")
+        herd.sql(
+            old, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+        )

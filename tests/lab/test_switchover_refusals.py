@@ -68,6 +68,28 @@ def test_a_standby_of_a_standby_is_not_moved_to(herd: Moving) -> None:
         herd.follow(third, herd.primary)
 
 
+def test_another_cluster_that_was_entered_by_mistake_is_not_touched(
+    herd: Moving,
+) -> None:
+    _, candidate, _ = herd.hosts_from_primary()
+    with herd.stranger_below(herd.primary) as stranger:
+        mine = herd.sql(
+            herd.primary, "SELECT system_identifier FROM pg_control_system()"
+        )
+        argv = ["cat", f"{herd.spec.data_root}/postgresql.auto.conf"]
+        before = herd.lab.exec(stranger, argv).stdout
+
+        as_candidate = refused(herd, stranger)
+        as_sibling = refused(herd, candidate)
+
+        assert "Same cluster: " in as_candidate, as_candidate
+        assert f"(wanted: {mine}, PostgreSQL 15)" in as_candidate, as_candidate
+        assert f"Members of this herd: {stranger} holds another cluster" in as_sibling
+        assert "delete its instance here" in as_sibling, as_sibling
+        assert herd.lab.exec(stranger, argv).stdout == before
+    herd.can_move()
+
+
 def test_a_plan_that_was_overtaken_is_not_acted_on(herd: Moving) -> None:
     old, candidate, third = herd.hosts_from_primary()
     stale = herd.plan("switchover", candidate)

@@ -35,9 +35,7 @@ zone "{domain}" {{
     type secondary;
     file "copy";
     primaries {{ {primary}; }};
-    min-refresh-time 1;
-    max-refresh-time 1;
-    max-retry-time 1;
+    {manner}
 }};
 zone "{guarded}" {{
     type primary;
@@ -46,6 +44,12 @@ zone "{guarded}" {{
 }};
 zone "{broken}" {{ type primary; file "no-such-file"; }};
 """
+
+FOLLOWS = "min-refresh-time 1; max-refresh-time 1; max-retry-time 1;"
+"""How a second server copies the zone: it looks for changes every second."""
+
+STAYS_BEHIND = "min-refresh-time 3600;"
+"""How one copies it that is told of no change, and looks for none for an hour."""
 
 _GUARDED_ZONE = """\
 $TTL 5
@@ -95,6 +99,33 @@ class Zones:
             "the second server has the whole zone",
         )
 
+    def begin_anew(self) -> None:
+        """Have the second server forget its copy, and get it again."""
+        self.end_second()
+        self.lab.exec(self.host, ["rm", "-f", f"{_ROOT}/copy"])
+        self.begin_second()
+
+    def begin_second(self) -> None:
+        """Run the second server, and wait until it has a copy of the zone."""
+        # It goes on by itself, as a service of its host.
+        argv = ["/usr/sbin/named", "-4", "-n", "1", "-c", f"{_ROOT}/named.conf"]
+        self.lab.exec(self.host, argv)
+        eventually(
+            lambda: self.dig(self.domain, "SOA", self.second) != "",
+            "the second name server has its copy",
+        )
+
+    def end_second(self) -> None:
+        """End the second server."""
+        self.lab.exec(self.host, ["sh", "-c", f"kill $(cat {_ROOT}/pid)"])
+        eventually(
+            lambda: (
+                self.lab.exec(self.host, ["pgrep", "named"], check=False).returncode
+                == 1
+            ),
+            "the second name server has ended",
+        )
+
     @contextmanager
     def hung(self, host: str) -> Iterator[None]:
         """Let the name server of a host answer nothing until the block is left."""
@@ -104,6 +135,12 @@ class Zones:
         finally:
             self.signal(host, "CONT")
 
+    def locked(self, is_locked: bool) -> None:
+        """Let the first server write no change down (SERVFAIL), or let it again."""
+        mark = "+i" if is_locked else "-i"
+        script = 'chattr "$1" /var/lib/bind /var/lib/bind/*'
+        self.lab.exec("dns", ["sh", "-c", script, "sh", mark])
+
     def signal(self, host: str, name: str) -> None:
         """Send a signal to the name server of a host."""
         # A host numbers its own processes, and these are all that pgrep sees there.
@@ -111,7 +148,7 @@ class Zones:
 
 
 @contextmanager
-def second_nameserver(lab: Lab, host: str) -> Iterator[Zones]:
+def second_nameserver(lab: Lab, host: str, manner: str = FOLLOWS) -> Iterator[Zones]:
     """Run a second name server on a host of the lab until the block is left."""
     zones = Zones(lab, host)
     configuration = _CONFIGURATION.format(
@@ -119,6 +156,7 @@ def second_nameserver(lab: Lab, host: str) -> Iterator[Zones]:
         root=_ROOT,
         domain=lab.domain,
         primary=zones.first,
+        manner=manner,
         guarded=GUARDED,
         broken=BROKEN,
     )
@@ -126,17 +164,8 @@ def second_nameserver(lab: Lab, host: str) -> Iterator[Zones]:
     write = f"rm -rf {_ROOT} && mkdir {_ROOT} && cat > {_ROOT}/named.conf"
     lab.exec(host, ["sh", "-c", write], stdin=configuration)
     lab.exec(host, ["sh", "-c", f"cat > {_ROOT}/guarded"], stdin=zone)
-    # It goes on by itself, as a service of its host.
-    lab.exec(host, ["/usr/sbin/named", "-4", "-n", "1", "-c", f"{_ROOT}/named.conf"])
     try:
-        eventually(
-            lambda: zones.dig(lab.domain, "SOA", zones.second) != "",
-            "the second name server has its copy",
-        )
+        zones.begin_second()
         yield zones
     finally:
-        lab.exec(host, ["sh", "-c", f"kill $(cat {_ROOT}/pid)"])
-        eventually(
-            lambda: lab.exec(host, ["pgrep", "named"], check=False).returncode == 1,
-            "the second name server has ended",
-        )
+        zones.end_second()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.test import override_settings
 
 from herds.models import Worker
 from lab import HerdSpec, Lab, Layout
-from lab.state import lab_names
 from tests.lab.metadata import MetadataServer
 from tests.lab.product import PLAIN_COMMANDS, Product, RunningWorker, until
+from tests.lab.throwaway import throwaway_lab
 
 PREFIX = "nemesis-"
 CLIENT = "ele07"
@@ -142,24 +140,13 @@ class Arena:
 @contextlib.contextmanager
 def arena() -> Iterator[Arena]:
     """Make the lab and install the product, and take everything away afterwards."""
-    _take_down_strays()
-    lab = Lab(f"{PREFIX}{os.getpid()}")
     metadata = MetadataServer()
     try:
-        lab.up(LAYOUT)
-        made = Arena(lab, metadata)
-        try:
-            yield made
-        finally:
-            made.close()
+        with throwaway_lab(PREFIX, LAYOUT) as lab:
+            made = Arena(lab, metadata)
+            try:
+                yield made
+            finally:
+                made.close()
     finally:
-        lab.down()
         metadata.destroy()
-
-
-def _take_down_strays() -> None:
-    """End labs of earlier runs that were killed."""
-    for name in lab_names():
-        owner = name.removeprefix(PREFIX)
-        if owner != name and not Path(f"/proc/{owner}").exists():
-            Lab(name).down()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from bench import herds, writer
-from bench.figures import Ratio, Report, Spread
+from bench.ceiling import Ceiling
+from bench.figures import Ratio, Report, Run, Series, Spread, busy_seconds
 from bench.observer import timeline_of
 from bench.switchover import CONTENDERS, PEERS
 from bench.writer import Commit
@@ -142,3 +145,43 @@ def test_forty_herds_live_on_twenty_hosts_and_fail_apart() -> None:
 
     assert len(layout.hosts) == 20
     assert len({herd.members for herd in layout.herds}) == 40
+
+
+def test_waiting_for_disks_is_no_work_of_the_processors() -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    numbers = [5, 1, 3, 1000, 500, 1, 2, 70, 0, 0]
+    line = "cpu  " + " ".join(str(number * ticks) for number in numbers)
+
+    assert busy_seconds(f"{line}\ncpu0 1 1 1 1 1 1 1 1 1 1\n") == 5 + 1 + 3 + 1 + 2
+
+
+def series(*runs: Run) -> Series:
+    return Series(name="herds", runs=list(runs))
+
+
+def test_what_the_machine_limits_is_told_apart_from_the_worker() -> None:
+    one = series(Run(wall=0.8, cpu=0.07, busy=0.7, beside=0.02))
+    many = series(
+        Run(wall=14.0, cpu=2.8, busy=27.6, beside=0.8),
+        Run(wall=15.0, cpu=2.8, busy=27.6, beside=0.8),
+        Run(wall=90.0, cpu=2.8, busy=27.6, beside=0.8),
+    )
+
+    ceiling = Ceiling.of(one, many, herds=40, processors=2)
+
+    assert ceiling.hosts == pytest.approx(24.0)
+    assert ceiling.floor == pytest.approx(12.0)
+    assert ceiling.computed == pytest.approx(2.8)
+    told = " ".join(ceiling.lines())
+    assert "0.60 CPU-s a herd: 40 herds cannot take less than 12.0 s" in told
+    assert "92% of what they can" in told
+    assert "Computed from these, not measured" in told
+    assert "3.5 times as long as one" in told
+
+
+def test_a_herd_that_takes_longer_than_the_worker_is_what_is_waited_for() -> None:
+    one = series(Run(wall=5.0, cpu=0.07))
+    ceiling = Ceiling.of(one, series(Run(wall=6, cpu=2.8)), herds=40, processors=2)
+
+    assert ceiling.computed == 5.0
+    assert ceiling.hosts == 0.0

@@ -42,6 +42,7 @@ NEIGHBOURS = {
     ("templatetags", "admin"),
     ("admin", "templatetags"),
     ("apps", "checks"),
+    ("management", "apps"),  # the name of the schema
 }
 
 # Adapters and values are used from anywhere, so they know no web framework.

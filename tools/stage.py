@@ -94,16 +94,15 @@ def libraries(python: str, pip: str) -> Path:
         return kept
     CACHE.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="libraries-", dir=CACHE))
+    install = [
+        *(pip, "-m", "pip", "--python", python, "install", "-qq", "--no-compile"),
+        *("--disable-pip-version-check", "--target", str(made)),
+    ]
+    subprocess.run([*install, "--requirement", LIBRARIES], cwd=PROJECT, check=True)
+    # What is built here is built for that Python: one that was kept from before may
+    # look for its libraries where another Python lies.
     subprocess.run(
-        [
-            *(pip, "-m", "pip", "--python", python, "install", "-qq"),
-            *(
-                "--disable-pip-version-check",
-                "--no-compile",
-                "--no-warn-script-location",
-            ),
-            *("--target", str(made), "--requirement", str(PROJECT / LIBRARIES)),
-        ],
+        [*install, "--upgrade", "--no-deps", "--no-cache-dir", *_built_here()],
         cwd=PROJECT,
         check=True,
     )
@@ -112,6 +111,12 @@ def libraries(python: str, pip: str) -> Path:
     made.chmod(0o755)
     made.rename(kept)
     return kept
+
+
+def _built_here() -> list[str]:
+    """Give the requirements that come as sources."""
+    lines = (PROJECT / LIBRARIES).read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if line.startswith("python-ldap==")]
 
 
 def _version(python: str) -> str:

@@ -15,7 +15,7 @@ MAKEFLAGS += --keep-going --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo demo-up demo-down test lint test-quick test-lab test-browser \
-        nemesis pictures bench ready ready-tests ready-bench
+        nemesis pictures bench deb rpm ready ready-tests ready-bench ready-packages
 
 help: ## Show what can be made
 	@echo "ElepHaaS: make TARGET, where TARGET is one of"
@@ -62,6 +62,13 @@ pictures: ready-tests ## Take the pictures in docs/images anew (root)
 bench: ready-bench ## Measure against other tools on lab hosts (root)
 	$(PYTHON) -m bench
 
+deb: ready-packages ## Build the Debian packages into dist/ and check them
+	@$(PYTHON) -m tools.package deb
+	lintian --fail-on error --suppress-tags no-manual-page dist/*.deb
+
+rpm: ready-packages ## Build the RPMs into dist/, for this machine's Python
+	@$(PYTHON) -m tools.package rpm
+
 ready:
 	@python3 -m tools.setup
 
@@ -70,3 +77,6 @@ ready-tests:
 
 ready-bench:
 	@python3 -m tools.setup --tests --bench
+
+ready-packages:
+	@python3 -m tools.setup --packages

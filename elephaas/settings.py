@@ -214,6 +214,20 @@ globals().update(_local_settings())
 SESSION_COOKIE_SECURE = globals().get("SESSION_COOKIE_SECURE", not DEBUG)
 CSRF_COOKIE_SECURE = globals().get("CSRF_COOKIE_SECURE", not DEBUG)
 
+# Nor do they ask without TLS again, once they have been here; the first page that is
+# asked for without it leads to itself. A site that gives cookies without TLS, in a
+# closed network, goes without both.
+SECURE_SSL_REDIRECT = globals().get("SECURE_SSL_REDIRECT", SESSION_COOKIE_SECURE)
+SECURE_HSTS_SECONDS = globals().get(
+    "SECURE_HSTS_SECONDS", 365 * 24 * 60 * 60 if SESSION_COOKIE_SECURE else 0
+)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = globals().get("SECURE_HSTS_INCLUDE_SUBDOMAINS", True)
+# Whether browsers ship with that knowledge is up to the owner of the whole domain.
+SILENCED_SYSTEM_CHECKS = [
+    *globals().get("SILENCED_SYSTEM_CHECKS", ()),
+    "security.W021",
+]
+
 STORAGES = globals().get("STORAGES") or {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -14,6 +14,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connections
 from django.db.models.signals import post_migrate, pre_migrate
 
+from herds.sql import adoption
+
 SCHEMA = "utility"
 """Where the metadata lie; agents and dashboards look for them there."""
 
@@ -38,6 +40,7 @@ class HerdsConfig(AppConfig):
         user_login_failed.connect(logins.note_failure, dispatch_uid="herds.failed")
         post_migrate.connect(make_roles, sender=self, dispatch_uid="herds.make_roles")
         pre_migrate.connect(make_schema, sender=self, dispatch_uid="herds.make_schema")
+        pre_migrate.connect(make_room, sender=self, dispatch_uid="herds.make_room")
 
 
 def make_schema(*, using: str, **_: Any) -> None:
@@ -67,4 +70,32 @@ def make_schema(*, using: str, **_: Any) -> None:
             f"Tables would be made in schema {schema} of database {database}. "
             f"The metadata belong to schema {SCHEMA}: set OPTIONS of DATABASES to "
             f'{{"options": "-c search_path={SCHEMA}"}} in the local settings.'
+        )
+
+
+def make_room(*, using: str, plan: Any = (), **_: Any) -> None:
+    """Set the tables of an ElepHaaS 1.2 aside before ours are made.
+
+    Raises:
+        CommandError: when that is not possible, or when migrate has to be run again,
+            with what to do.
+    """
+    if not any(each.app_label == "herds" for each, _ in plan):
+        return
+    connection = connections[using]
+    if not adoption.is_original(connection):
+        return
+    try:
+        has_to_begin_again = adoption.set_aside(connection)
+    except DatabaseError as error:
+        raise CommandError(
+            f"Schema {SCHEMA} holds the tables of an ElepHaaS 1.2. They could not be "
+            f"moved to schema {adoption.ASIDE} ({str(error).strip()}), and nothing was "
+            "changed. Run migrate as the owner of the tables, who may also make "
+            "schemas: GRANT CREATE ON DATABASE … TO …;"
+        ) from error
+    if has_to_begin_again:
+        raise CommandError(
+            f"The tables of ElepHaaS 1.2 were moved to schema {adoption.ASIDE}. Run "
+            "migrate again to make the new ones and bring the rows."
         )

@@ -1,6 +1,6 @@
 """Installs what ElepHaaS needs on this machine, and says so before it does.
 
-    python3 -m tools.setup [--tests] [--bench] [--dry-run]
+    python3 -m tools.setup [--tests] [--bench] [--packages] [--dry-run]
 
 Debian packages are installed as root; for anybody else the command is printed. Python
 packages go into ``.venv``. Nothing is done where nothing is missing. This runs under
@@ -82,7 +82,24 @@ FOR_ALL = (
         lambda: importlib.util.find_spec("ensurepip"),
     ),
 )
+FOR_PACKAGES = (
+    _program("dpkg-dev", "dpkg-buildpackage", "Debian packages are built"),
+    _program("debhelper", "dh", "Debian packages are built"),
+    _program("lintian", "lintian", "Debian packages are checked"),
+    _program("rpm", "rpmbuild", "RPMs are built"),
+    _program("gcc", "gcc", "LDAP logins are built for this machine"),
+    # Packages are for the distribution's Python, which need not be the one at work now.
+    Extra(
+        "python3-dev",
+        "LDAP logins are built with it",
+        lambda: any(Path("/usr/include").glob("python3*/Python.h")),
+    ),
+    _header("libldap-dev", "/usr/include/ldap.h"),
+    _header("libsasl2-dev", "/usr/include/sasl/sasl.h"),
+)
 FOR_TESTS = (
+    *FOR_PACKAGES,
+    _program("mmdebstrap", "mmdebstrap", "packages are tried in a clean Debian"),
     _program("chromium", "chromium", "the tests look at the pages"),
     Extra("fonts-dejavu-core", "pages are drawn with letters", FONT.exists),
     Extra(
@@ -92,10 +109,7 @@ FOR_TESTS = (
     ),
     _program("busybox", "busybox", "the tests try another shell"),
     _program("slapd", "slapd", "the tests log in at a directory"),
-    _program("gcc", "gcc", "LDAP logins are built for this machine"),
     _header("python3-dev", f"{get_paths()['include']}/Python.h"),
-    _header("libldap-dev", "/usr/include/ldap.h"),
-    _header("libsasl2-dev", "/usr/include/sasl/sasl.h"),
 )
 FOR_BENCH = (
     _program("pssh", "parallel-ssh", "the benchmark compares with it"),
@@ -128,7 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         _require_python()
-        packages = missing_packages(tests=chosen.tests, bench=chosen.bench)
+        packages = missing_packages(
+            tests=chosen.tests, bench=chosen.bench, packages=chosen.packages
+        )
         if chosen.dry_run:
             print("\n".join(packages) or "No Debian package is missing.")
             return 0
@@ -163,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
         "--bench", action="store_true", help="also the tools the benchmark compares"
     )
     parser.add_argument(
+        "--packages", action="store_true", help="also what packages are built with"
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="only name the missing Debian packages"
     )
     return parser
@@ -177,16 +196,24 @@ def _require_python() -> None:
         )
 
 
-def missing_packages(*, tests: bool, bench: bool) -> dict[str, str]:
+def missing_packages(
+    *, tests: bool, bench: bool, packages: bool = False
+) -> dict[str, str]:
     """Return the Debian packages that are not installed, each with what it is for.
 
     Args:
         tests: look for those of the tests too.
         bench: look for those of the benchmark too.
+        packages: look for those that packages are built with too.
     """
     from lab import prerequisites
 
-    extras = [*FOR_ALL, *(FOR_TESTS if tests else ()), *(FOR_BENCH if bench else ())]
+    extras = [
+        *FOR_ALL,
+        *(FOR_TESTS if tests else ()),
+        *(FOR_BENCH if bench else ()),
+        *(FOR_PACKAGES if packages else ()),
+    ]
     lacking = [extra for extra in extras if not extra.is_there()]
     return {need.package: need.purpose for need in [*prerequisites.missing(), *lacking]}
 

@@ -21,6 +21,7 @@ __all__ = [
     "check_login",
     "pinned_key",
     "present_host_key",
+    "public_half",
     "read_host_key",
 ]
 
@@ -52,6 +53,16 @@ def check_login(hostname: str, key: HostKey) -> None:
         connect_timeout=ssh.connect_timeout,
     )
     probe.check_login(hostname, key, login)
+
+
+def public_half() -> str:
+    """Compute the public half of this service's private key: its type and base64.
+
+    Raises:
+        PreconditionFailed: the private key cannot be used, with the reason.
+    """
+    key = load_private_key(conf.ssh().private_key_file)
+    return f"{key.get_name()} {key.get_base64()}"
 
 
 def accept_host_key(server: Server, key: HostKey, by: str) -> None:

@@ -48,6 +48,7 @@ NEIGHBOURS = {
     ("apps", "management"),  # the roles are made after a migration
     ("admin", "logins"),
     ("checks", "monitoring"),
+    ("management", "apps"),  # the name of the schema
 }
 
 # Adapters and values are used from anywhere, so they know no web framework.

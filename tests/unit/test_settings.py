@@ -100,3 +100,21 @@ def test_the_commands_of_the_example_can_be_filled_in(number: int) -> None:
 
     assert len(blocks) == 2
     assert commands.validate(templates) == []
+
+
+def test_a_service_is_asked_over_tls_only(tmp_path: Path) -> None:
+    found = settings_of(tmp_path, "")
+
+    assert found["SECURE_SSL_REDIRECT"] is True
+    assert found["SECURE_HSTS_SECONDS"] >= 365 * 24 * 3600
+    assert found["SECURE_HSTS_INCLUDE_SUBDOMAINS"] is True
+
+
+@pytest.mark.parametrize(
+    "text", ["DEBUG = True", "SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False"]
+)
+def test_a_site_without_tls_is_not_led_to_it(tmp_path: Path, text: str) -> None:
+    found = settings_of(tmp_path, text)
+
+    assert found["SECURE_SSL_REDIRECT"] is False
+    assert found["SECURE_HSTS_SECONDS"] == 0

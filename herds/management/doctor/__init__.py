@@ -1,0 +1,1 @@
+"""What an installation needs, examined one by one for ``manage.py doctor``."""

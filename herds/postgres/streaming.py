@@ -173,7 +173,7 @@ def _recovering(standby: Cluster) -> str:
 def _serves(upstream: Cluster, application_name: str) -> tuple[int, bool]:
     """Tell the upstream's live timeline, and whether it streams to a standby."""
     position, *states = upstream.psql(
-        f"{sql('position.sql')};"
+        f"{sql('position.sql')};"  # noqa: S608
         " SELECT state FROM pg_stat_replication WHERE application_name = :'name';",
         values={"name": application_name},
         words="look at pg_stat_replication",

@@ -153,7 +153,7 @@ def _herd(row: FleetRow, environment: Environment | None, done: Imported) -> Her
     for name, value in given.items():
         known = getattr(found, name)
         if value not in {"", None} and value != known:
-            label = Herd._meta.get_field(name).verbose_name
+            label = getattr(Herd._meta.get_field(name), "verbose_name", name)
             raise _Refusal(
                 f"Herd {found} has {label} {known or '(none)'} in the inventory, not "
                 f"{value}."

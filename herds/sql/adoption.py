@@ -248,7 +248,7 @@ def _grants(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _asked(
-    connection: BaseDatabaseWrapper, sql: str, values: Iterable[Any] | None = None
+    connection: BaseDatabaseWrapper, sql: str, values: Sequence[Any] | None = None
 ) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)

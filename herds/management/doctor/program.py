@@ -89,7 +89,9 @@ def static_files() -> Iterator[Finding]:
         return
     try:
         address = staticfiles_storage.url(SAMPLE_OF_STATIC)
-        name = address.removeprefix(staticfiles_storage.base_url or "")
+        name = address.removeprefix(
+            getattr(staticfiles_storage, "base_url", None) or ""
+        )
         is_there = staticfiles_storage.exists(name)
     except (ValueError, OSError) as error:
         address, is_there = str(error).partition("\n")[0], False

@@ -12,7 +12,7 @@ def bring(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('herds', '0011_notices'),
+        ('herds', '0016_lag_keys'),
     ]
 
     operations = [

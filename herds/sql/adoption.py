@@ -8,7 +8,7 @@ under their old numbers. What cannot be brought stays there and is told in the l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import DatabaseError, transaction

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
-from django.db import transaction
+from django.db import connections, transaction
 
 _LOOK = (
     "view_environment",
@@ -54,6 +54,8 @@ ROLES = {
 
 def make_roles(*, app_config: Any, using: str, **_: Any) -> None:
     """Make the groups that are missing; one that is there stays as it is."""
+    if "auth_permission" not in connections[using].introspection.table_names():
+        return  # one application alone was migrated; the roles come with the rest
     # Django makes the permissions at the same moment, in an order that nobody promises.
     create_permissions(app_config, verbosity=0, using=using)
     ours = Permission.objects.using(using).filter(

@@ -24,6 +24,7 @@ from .cluster import Cluster
 from .look import script, sql
 from .wal import position_now, read_position
 
+_SENDERS = "SELECT state FROM pg_stat_replication WHERE application_name = :'name';"
 _LOOK_EVERY = 0.1  # seconds between two looks at a standby that comes up
 
 
@@ -173,8 +174,7 @@ def _recovering(standby: Cluster) -> str:
 def _serves(upstream: Cluster, application_name: str) -> tuple[int, bool]:
     """Tell the upstream's live timeline, and whether it streams to a standby."""
     position, *states = upstream.psql(
-        f"{sql('position.sql')};"  # noqa: S608
-        " SELECT state FROM pg_stat_replication WHERE application_name = :'name';",
+        ";\n".join([sql("position.sql"), _SENDERS]),
         values={"name": application_name},
         words="look at pg_stat_replication",
     ).splitlines()

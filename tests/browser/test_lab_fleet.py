@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from playwright.sync_api import Page, expect
 
-from herds.models import Discovery, Instance, Server
+from herds.models import Herd, Instance, Server
 from tests.browser.pictures import picture
 from tests.browser.test_lab_operations import Open, open_page
 from tests.lab.product import Product, until
@@ -95,22 +95,26 @@ def test_a_host_that_nobody_registered_announces_itself_and_is_placed(
     debian: Product, front: Page
 ) -> None:
     agent = _agent_of(debian)
-    Server.objects.get(hostname="ele08").delete()
+    Herd.objects.get(herd_name="orders").delete()
+    Server.objects.filter(hostname__in=debian.hosts("orders")).delete()
 
-    assert "ele08" not in front.locator("#front-figures").inner_text()
-    agent("ele08")
+    agent("ele07")
 
-    expect(front.locator(ATTENTION)).to_contain_text("ele08", timeout=MINUTE)
+    expect(front.locator(ATTENTION)).to_contain_text("ele07", timeout=MINUTE)
     picture(front, "attention-newcomer")
-    assert not Instance.objects.filter(server__hostname="ele08").exists()
-    assert Discovery.objects.filter(server__hostname="ele08").count() == 1
+    assert not Instance.objects.filter(server__hostname="ele07").exists()
     front.locator(ATTENTION).get_by_role("link", name="Place").first.click()
-    front.get_by_role("button", name="Place orders on ele08").click()
+    picture(front, "place-newcomer")
+    front.select_option("#id_environment", label="dev")
+    front.get_by_role("button", name="Place orders on ele07").click()
 
     expect(front.locator(".messagelist .success")).to_contain_text("Placed orders")
-    placed = Instance.objects.get(server__hostname="ele08")
-    assert placed.master is not None
-    assert placed.master.server.hostname == "ele07"
+    placed = Instance.objects.get(server__hostname="ele07")
+    assert (placed.herd.herd_name, placed.is_primary) == ("orders", True)
+    # What follows it has its place already: by its upstream's herd.
+    agent("ele08")
+    follower = Instance.objects.get(server__hostname="ele08")
+    assert follower.master == placed
 
 
 def _starts(product: Product, name: str) -> bool:

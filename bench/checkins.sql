@@ -7,11 +7,12 @@ SET search_path = utility;
 
 INSERT INTO ele_environment (env_name) VALUES ('prod');
 INSERT INTO ele_server (environment_id, hostname)
-SELECT 1, 'ele' || number FROM generate_series(0, :herds - 1) AS number;
+SELECT environment_id, 'ele' || number
+  FROM ele_environment, generate_series(0, :herds - 1) AS number;
 INSERT INTO ele_herd (environment_id, base_name, herd_name, db_port, pgdata)
-SELECT 1, 'herd' || number, 'herd' || number, 6000 + number,
+SELECT environment_id, 'herd' || number, 'herd' || number, 6000 + number,
        '/var/lib/postgresql/15/herd' || number
-  FROM generate_series(0, :herds - 1) AS number;
+  FROM ele_environment, generate_series(0, :herds - 1) AS number;
 INSERT INTO ele_instance (herd_id, server_id, version, is_online, master_id)
 SELECT h.herd_id, s.server_id, '15.18', true, NULL
   FROM ele_herd h JOIN ele_server s ON s.hostname = 'ele' || (h.db_port - 6000);

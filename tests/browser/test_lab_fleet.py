@@ -69,7 +69,11 @@ def test_a_killed_primary_leaves_a_herd_without_one(
     kill = 'read -r pid <"$1/postmaster.pid" && kill -9 "$pid"'
     debian.lab.exec("ele07", ["sh", "-c", kill, "sh", root])
 
-    with told(front, "no member takes writes; the primary ele07 is stopped", "attention-killed"):
+    with told(
+        front,
+        "no member takes writes; the primary ele07 is stopped",
+        "attention-killed",
+    ):
         until(lambda: _starts(debian, "orders@ele07"), 45, "it starts again")
 
 

@@ -221,6 +221,11 @@ SECURE_SSL_REDIRECT = globals().get("SECURE_SSL_REDIRECT", SESSION_COOKIE_SECURE
 SECURE_HSTS_SECONDS = globals().get(
     "SECURE_HSTS_SECONDS", 365 * 24 * 60 * 60 if SESSION_COOKIE_SECURE else 0
 )
+# Whatever balances load asks on the machine itself, and is told nothing secret.
+SECURE_REDIRECT_EXEMPT = [
+    *globals().get("SECURE_REDIRECT_EXEMPT", ()),
+    "^(healthz|readyz)$",
+]
 SECURE_HSTS_INCLUDE_SUBDOMAINS = globals().get("SECURE_HSTS_INCLUDE_SUBDOMAINS", True)
 # Whether browsers ship with that knowledge is up to the owner of the whole domain.
 SILENCED_SYSTEM_CHECKS = [

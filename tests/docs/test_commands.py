@@ -14,9 +14,16 @@ from bench import __main__ as bench
 from lab import cli
 from pgutil_report import cli as agent
 from tests.docs.pages import PAGES, ROOT, codes, commands, section, tables
+from tools.package import RELEASE
 
 INSTALLATION = ROOT / "docs" / "install.md"
 """``test_install`` types every command of this page."""
+
+TYPED = {
+    *(("backup.md", name) for name in ("pg_dump", "createdb", "pg_restore", "tar")),
+    ("packages.md", "runuser"),
+}
+"""Programs that ``test_backup`` and ``test_packages`` type as these pages show them."""
 
 EVERY = sorted({(page.name, line) for page in PAGES for line in commands(page)})
 
@@ -45,6 +52,25 @@ def check_lab(words: list[str]) -> None:
     cli._parser().parse_args(own)
 
 
+def check_package(name: str) -> None:
+    """See that a package of this name and version is built."""
+    package, version = re.split("[_-](?=[0-9])", Path(name).name, maxsplit=1)
+
+    assert package in (ROOT / "debian" / "control").read_text()
+    assert f"Name:           {package}" in (ROOT / "rpm" / "elephaas.spec").read_text()
+    assert version.startswith(RELEASE)
+
+
+def check_units(names: list[str]) -> None:
+    """See that the packages bring what is started and stopped."""
+    folders = ("packaging", "pgutil_report/packaging")
+    known = {
+        path.name for folder in folders for path in (ROOT / folder).glob("*.[st]*")
+    }
+
+    assert {name if "." in name else f"{name}.service" for name in names} <= known
+
+
 @pytest.mark.parametrize(("page", "line"), EVERY)
 def test_every_command_shown_can_be_typed(page: str, line: str) -> None:
     words = shlex.split(line)
@@ -52,6 +78,14 @@ def test_every_command_shown_can_be_typed(page: str, line: str) -> None:
         check_make(words[1:])
     elif words[:2] == ["python", "manage.py"]:
         check_manage(words[2:])
+    elif words[0] == "elephaas-manage":
+        check_manage(words[1:])
+    elif words[0] == "systemctl":
+        check_units([word for word in words[2:] if not word.startswith("-")])
+    elif words[0] in {"apt-get", "dnf"}:
+        check_package(words[-1])
+    elif (page, words[0]) in TYPED:
+        assert line in commands(ROOT / "docs" / page)
     elif words[:3] == [".venv/bin/python", "-m", "lab"]:
         check_lab(words[3:])
     elif words[0] == "pgutil_report":

@@ -6,6 +6,7 @@ import re
 import tomllib
 
 from tests.docs.pages import ROOT
+from tools.package import RELEASE
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -15,6 +16,15 @@ def test_the_changelog_begins_with_this_version() -> None:
 
     assert newest
     assert newest[1] == PROJECT["version"]
+
+
+def test_the_packages_are_of_this_version() -> None:
+    changes = (ROOT / "debian" / "changelog").read_text()
+    spec = (ROOT / "rpm" / "elephaas.spec").read_text()
+
+    assert changes.startswith(f"elephaas ({PROJECT['version']})")
+    assert re.search(r"^Version: +(\S+)", spec, re.M)[1] == PROJECT["version"]  # type: ignore[index]
+    assert PROJECT["version"] == RELEASE
 
 
 def test_the_licence_is_the_one_that_is_declared() -> None:

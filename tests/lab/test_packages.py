@@ -17,11 +17,14 @@ import pytest
 
 from lab import Lab
 from lab.private_server import PrivateServer
+from tests.docs.pages import ROOT, commands
 from tests.lab.clean_root import CleanRoot, is_root, unit
 from tests.lab.product import until
 from tools.package import built
 
-DATABASE = "packaged"
+PAGE = ROOT / "docs" / "packages.md"
+BACKUP = ROOT / "docs" / "backup.md"
+DATABASE = "admin"
 NAME = "elephaas.example.com"
 MANAGE = "/usr/sbin/elephaas-manage"
 
@@ -65,7 +68,14 @@ def metadata() -> Iterator[PrivateServer]:
     )
     try:
         server.start()
-        server.psql(f"CREATE DATABASE {DATABASE}")
+        for line in commands(PAGE):
+            if line.startswith("runuser "):
+                typed = line.removeprefix("runuser -u postgres -- ")
+                subprocess.run(
+                    [server.binaries / typed.split()[0], *shlex.split(typed)[1:]],
+                    env=server.environment,
+                    check=True,
+                )
         yield server
     finally:
         server.destroy()
@@ -93,10 +103,9 @@ def configure(root: CleanRoot, lab: Lab, metadata: PrivateServer) -> None:
     file = "/etc/elephaas/settings.py"
     text = root.run(["cat", file])
     for old, new in (
-        ('"admin"', repr(DATABASE)),
         (
             '"USER": "elephaas"',
-            f'"USER": "postgres", "PORT": "{metadata.port}"',
+            f'"USER": "elephaas", "PORT": "{metadata.port}"',
         ),
         ('"/run/postgresql"', repr(str(metadata.directory))),
         ("[socket.getfqdn()]", repr([NAME])),
@@ -269,7 +278,47 @@ def test_an_upgrade_keeps_what_people_changed_and_changes_no_tables(
 
     assert "elephaas-manage migrate && systemctl restart" in said
     assert root.run(["sha256sum", *files]) == before
-    assert DATABASE in root.run(["cat", files[0]])
+    assert NAME in root.run(["cat", files[0]])
+
+
+def test_files_of_a_backup_come_back_as_they_were(root: CleanRoot) -> None:
+    save, restore = (line for line in commands(BACKUP) if line.startswith("tar "))
+    files = ("/etc/elephaas/settings.py", "/var/lib/elephaas/.ssh/id_ed25519")
+    facts = ["stat", "-c", "%U %a %s %n", *files]
+    before = root.run(facts)
+
+    root.run(["sh", "-c", f"cd /var/tmp && {save}"])
+    root.run(["rm", *files])
+    root.run(["sh", "-c", f"cd /var/tmp && {restore}"])
+
+    assert root.run(facts) == before
+
+
+def test_the_rpms_bring_the_same(packages: dict[str, Path]) -> None:
+    if not shutil.which("rpmbuild"):
+        pytest.skip("rpm is not installed")
+    for rpm in built("rpm"):
+        name = rpm.name.partition("-2")[0]
+        brought = listed(["rpm", "-qpl", "--nodigest", str(rpm)])
+        there = listed(["dpkg-deb", "-c", str(packages[name])])
+        different = {
+            path
+            for path in brought ^ there
+            if not path.startswith(("/usr/share/doc/", "/usr/share/lintian"))
+        }
+        assert different <= {"/etc/cron.d/pgutil_report"}
+
+
+def listed(command: list[str]) -> set[str]:
+    """Give the files that a package brings, without directories."""
+    lines = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    paths = [line.partition(" -> ")[0].split()[-1].lstrip(".") for line in lines]
+    # Debian of this release has units outside of /usr.
+    found = {re.sub("^/lib/systemd", "/usr/lib/systemd", path) for path in paths}
+    folders = {str(parent) for path in found for parent in Path(path).parents}
+    return {path for path in found - folders if not path.endswith("/")}
 
 
 def test_purging_takes_the_key_along(root: CleanRoot) -> None:

@@ -20,7 +20,9 @@ OLDEST_SERVER = 140000
 CLOCKS_APART = 2.0  # seconds; ages on pages are wrong by as much
 
 _VIEWS = ("v_dr_pairs", "v_flat_instance")
-_FUNCTIONS = ("sp_audit_stamps",)
+_FUNCTIONS = (
+    *("sp_audit_stamps", "sp_discover_server", "sp_get_herd", "sp_instance_checkin"),
+)
 _MODELS = (Environment, Herd, Server, Instance, Operation, Worker)
 
 

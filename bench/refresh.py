@@ -71,8 +71,12 @@ def _elephaas(fleet: Fleet) -> Iterator[Callable[[], Run]]:
         with fleet.lab.inside("control"):
             run = timed(time.process_time, refresher.go_round)
         unseen = Instance.objects.exclude(observed_at__gte=since)
-        if unseen.exists():
-            raise RuntimeError(f"{unseen.count()} instances were not seen.")
+        first = unseen.first()
+        if first is not None:
+            raise RuntimeError(
+                f"{unseen.count()} instances were not seen; {first}: "
+                f"{first.unreachable_why or first.observed_at}."
+            )
         return run
 
     try:

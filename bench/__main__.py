@@ -15,6 +15,7 @@ from bench import (
     memory,
     pages,
     rebuild,
+    refresh,
     reload,
     switchover,
 )
@@ -24,7 +25,7 @@ from bench.installation import installation
 
 RESULTS = Path(__file__).parent / "results"
 PLACES = (
-    ("reload", "latency", "memory"),
+    ("reload", "refresh", "latency", "memory"),
     ("switchover",),
     ("herds",),
     ("rebuild",),
@@ -117,6 +118,8 @@ def _fleet(options: argparse.Namespace, report: Report) -> None:
                     plain=plain,
                     peers_too=not options.no_peers,
                 )
+        if "refresh" in options.only:
+            refresh.measure(hosts, report, rounds=options.rounds or 5)
         if "latency" in options.only:
             latency.measure(installed, report)
         if "memory" in options.only:
@@ -136,8 +139,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--lab",
         default="bench",
-        help="its name; one that is up already serves for reload, latency and memory, "
-        "and is left up",
+        help="its name; one that is up already serves for reload, refresh, latency and "
+        "memory, and is left up",
     )
     made.add_argument(
         "--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS)

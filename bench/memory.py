@@ -1,18 +1,20 @@
-"""Memory of a worker that keeps a thousand connections open."""
+"""Memory and idle work of a worker that keeps a thousand connections open."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.figures import Limit, Report, resident_megabytes, threads_of
 from bench.fleet import DEBIAN
-from bench.installation import Installation, ended, requester, wait_until
+from bench.installation import Installation, Worker, ended, requester, wait_until
 
 CONNECTIONS = 1000
 PORT = 2022
+_IDLE = 20.0  # seconds in which an idle worker's processor time is counted
 
 _CONFIG = """\
 Port {port}
@@ -29,7 +31,7 @@ MaxStartups 2000
 
 
 def measure(installed: Installation, report: Report) -> None:
-    """Add the worker's resident memory with one connection to each of many hosts.
+    """Add what a worker takes that keeps one connection to each of many hosts.
 
     The hosts are addresses of the control host's own loopback, which one sshd serves:
     to the worker each is a server with a host key and a connection of its own.
@@ -57,6 +59,7 @@ def measure(installed: Installation, report: Report) -> None:
                 raise RuntimeError(
                     "The worker does not keep a connection to each host."
                 )
+            idle = _idle_percent(worker)
         instances.delete()
     report.limits.append(
         Limit(
@@ -66,6 +69,22 @@ def measure(installed: Installation, report: Report) -> None:
             bound=250,
         )
     )
+    report.limits.append(
+        Limit(
+            name=f"Idle worker with {CONNECTIONS:,} open connections, of a processor",
+            value=idle,
+            unit="%",
+            bound=5,
+        )
+    )
+
+
+def _idle_percent(worker: Worker) -> float:
+    """Tell how much of a processor a worker takes while nothing is asked of it."""
+    time.sleep(2.0)  # what the operation left ends
+    before = worker.cpu()
+    time.sleep(_IDLE)
+    return 100 * (worker.cpu() - before) / _IDLE
 
 
 def _look_at(ids: list[int]) -> None:

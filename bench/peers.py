@@ -80,7 +80,7 @@ class Peers:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             printed = done.stdout + done.stderr
 
-        run = timed(_children_cpu, work)
+        run = timed(children_cpu, work)
         succeeded = printed.count(success)
         if succeeded != len(self._jobs):
             raise RuntimeError(
@@ -134,6 +134,7 @@ def peers(fleet: Fleet, jobs: Sequence[Job]) -> Iterator[Peers]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _children_cpu() -> float:
+def children_cpu() -> float:
+    """Return the CPU seconds of the processes that this one has waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -88,11 +88,25 @@ class Refresher:
                     logger.exception("A refresh of this worker failed; it goes on")
                     self._stopping.wait(1.0)
         finally:
-            for pool in (*self._pools.values(), self._names):
-                pool.shutdown(wait=False, cancel_futures=True)
+            self.close()
             with suppress(OperationalError, InterfaceError):
                 rounds.give_back([*self._out[True], *self._out[False]])
             connection.close()
+
+    def go_round(self) -> int:
+        """Look at all hosts that are due, keep what was seen, and give their number."""
+        seen = 0
+        while taken := self.take():
+            seen += taken
+            while any(self._out.values()):
+                self.keep(self._gather())
+                seen += self.take()
+        return seen
+
+    def close(self) -> None:
+        """Begin no more looks; those that have begun end by themselves."""
+        for pool in (*self._pools.values(), self._names):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def take(self) -> int:
         """Take hosts that are due and have them looked at; give their number."""

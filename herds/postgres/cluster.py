@@ -19,14 +19,14 @@ from herds.errors import (
 from herds.ssh.shell import Completed, Shell
 
 from .commands import CommandTemplates, version_parts
-from .look import look_argv, new_mark, read_observation, script, split_output
+from .look import WHOLE, look_argv, new_mark, read_observation, script, split_output
 from .probe import probe_argv, read_probe, split_probe
 from .sql_text import variables
 
 LOOK_TIMEOUT = 15.0  # seconds; psql itself gives up after 5 + 5
 PROBE_TIMEOUT = 60.0  # seconds; telling the size of a large directory takes a while
 
-_ASKED_AFTER = {"reload": "reload.sql"}
+_ASKED_AFTER = {"reload": ("reload.sql",)}
 """What a server is asked after a command, where that is less than everything."""
 
 _NOT_AS_NEEDED = {
@@ -268,7 +268,7 @@ class Cluster:
             command=command,
             need_running=need_running,
             written_for=_major(self.ref.version),
-            question=_ASKED_AFTER.get(name, "look.sql"),
+            question=_ASKED_AFTER.get(name, WHOLE),
         )
         done = self._run(argv, command, self._command_timeout)
         output, fields = split_output(done.stdout, mark)

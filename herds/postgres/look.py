@@ -26,9 +26,17 @@ def script(*names: str) -> str:
 
 
 @cache
-def sql(name: str) -> str:
-    """Give a statement that lies beside this module, on one line."""
-    return " ".join(_text(name).split())
+def sql(*names: str) -> str:
+    """Give a question that lies beside this module, or several in one, on one line.
+
+    Several are asked in one statement, whose answers are put together.
+    """
+    asked = [" ".join(_text(name).split()) for name in names]
+    return asked[0] if len(asked) == 1 else f"SELECT ({') || ('.join(asked)})"
+
+
+WHOLE = ("standing.sql", "configuration.sql")
+"""What a look asks a running server."""
 
 
 def _text(name: str) -> str:
@@ -46,7 +54,7 @@ def look_argv(
     command: str = "",
     need_running: bool = False,
     written_for: str = "",
-    question: str = "look.sql",
+    question: tuple[str, ...] = WHOLE,
 ) -> list[str]:
     """Write the command line of a look, with or without a command before it.
 
@@ -57,7 +65,7 @@ def look_argv(
         need_running: whether the command is only run on a living postmaster.
         written_for: the major version the command was filled for; the command
             is not run on a data directory of another one.
-        question: the file beside this module with what a running server is asked.
+        question: the files beside this module with what a running server is asked.
     """
     return [
         "sh",
@@ -70,7 +78,7 @@ def look_argv(
         "running" if need_running else "",
         written_for,
         command,
-        sql(question),
+        sql(*question),
     ]
 
 
@@ -88,7 +96,8 @@ def host_argv(clusters: Sequence[ClusterRef], mark: str) -> list[str]:
         script("ask.sh", "see.sh", "host.sh"),
         "elephaas",
         mark,
-        sql("look.sql"),
+        # Its configuration, the dearest to be told, is no matter of the inventory.
+        sql("standing.sql"),
         *(value for place in places for value in place),
     ]
 

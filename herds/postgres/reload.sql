@@ -1,4 +1,4 @@
-# What a reload changes, for half of what look.sql costs: only where the files have
+# What a reload changes, for half of what a whole look costs: only where the files have
 # errors, which a setting that waits for a restart is among, is there more to ask.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),

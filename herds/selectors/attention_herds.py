@@ -121,7 +121,7 @@ def _of_herd(kind: Kind, herd: dict[str, Any], primaries: Sequence[Instance]) ->
     if herd.get("members") == 1:
         helps = ("refresh",)
     offered = [Help(action=action, model="herd", pk=herd["pk"]) for action in helps]
-    if kind is Kind.NO_PRIMARY and len(told) == 1:
+    if kind is Kind.NO_PRIMARY and len(told) == 1 and not told[0].is_online:
         start = Help(action="start", model="instance", pk=told[0].pk)
         offered = [start, *offered[1:]]
     seen = [each.observed_at for each in told if each.observed_at]
@@ -149,6 +149,11 @@ def _lacking_words(
     if not primaries:
         whose = counted(herd["members"], "member")
         return f"no member takes writes; none of {whose} is recorded as the primary."
+    standing_by = [each for each in primaries if each.is_streaming is not None]
+    if standing_by:
+        names = joined(each.server.hostname for each in standing_by)
+        be = "is" if len(standing_by) == 1 else "are"
+        return f"no member takes writes; the primary {names} {be} in recovery."
     be = "is" if len(primaries) == 1 else "are"
     return f"no member takes writes; the primary {hosts} {be} stopped."
 
@@ -171,7 +176,10 @@ def _writable(primaries: Sequence[Instance]) -> list[Instance]:
     return [
         each
         for each in primaries
-        if each.is_online and each.observed_at and each.unreachable_since is None
+        if each.is_online
+        and each.is_streaming is None
+        and each.observed_at
+        and each.unreachable_since is None
     ]
 
 

@@ -86,7 +86,9 @@ OF_PRIMARIES = Q(instances__master__isnull=True, instances__upstream_host="")
 OF_STANDBYS = Q(instances__master__isnull=False) | Q(instances__upstream_host__gt="")
 """Selects, from herds, what follows somebody."""
 
+# Of what is in recovery it is known whether it streams, even where it follows nobody.
 _PRIMARY_IS_WRITABLE = OF_PRIMARIES & Q(
+    instances__is_streaming__isnull=True,
     instances__is_online=True,
     instances__observed_at__isnull=False,
     instances__unreachable_since__isnull=True,

@@ -8,53 +8,57 @@
 -- within five seconds on one timeline, whichever is newer: the reading of a primary that
 -- was not seen since says nothing of its standbys. Of a standby that follows another one
 -- the recorded lags add up; its primary is where the chain of upstreams ends.
+-- Five in a chain are looked through, by joins and not by recursion, whose size PostgreSQL
+-- takes for so large that it compiles the query for longer than it runs.
 
 CREATE OR REPLACE VIEW v_dr_pairs AS
-WITH RECURSIVE hop AS MATERIALIZED (
+WITH chain AS (
     SELECT standby.instance_id,
            standby.herd_id,
            standby.server_id,
-           standby.is_online,
            standby.unreachable_since IS NOT NULL AS is_silent,
            CASE WHEN standby.is_streaming THEN 0
                 WHEN standby.is_streaming IS NULL THEN 1 ELSE 2 END AS stillness,
-           standby.lag_octets,
-           standby.lag_seen_at,
            standby.xlog_pos,
            standby.observed_at,
            standby.timeline,
-           upstream.instance_id AS upstream_id,
-           upstream.master_id AS further_id,
-           upstream.xlog_pos AS upstream_pos,
-           upstream.observed_at AS upstream_at,
-           upstream.timeline AS upstream_timeline
+           CASE WHEN a.master_id IS NULL THEN a.instance_id
+                WHEN b.master_id IS NULL THEN b.instance_id
+                WHEN c.master_id IS NULL THEN c.instance_id
+                WHEN d.master_id IS NULL THEN d.instance_id
+                WHEN e.master_id IS NULL THEN e.instance_id END AS upstream_id,
+           -- What follows nobody is behind nobody.
+           standby.lag_octets
+           + CASE WHEN a.master_id IS NULL THEN 0 ELSE a.lag_octets END
+           + CASE WHEN b.master_id IS NULL THEN 0 ELSE b.lag_octets END
+           + CASE WHEN c.master_id IS NULL THEN 0 ELSE c.lag_octets END
+           + CASE WHEN d.master_id IS NULL THEN 0 ELSE d.lag_octets END AS lag_octets,
+           least(standby.lag_seen_at,
+                 CASE WHEN a.master_id IS NOT NULL THEN a.lag_seen_at END,
+                 CASE WHEN b.master_id IS NOT NULL THEN b.lag_seen_at END,
+                 CASE WHEN c.master_id IS NOT NULL THEN c.lag_seen_at END,
+                 CASE WHEN d.master_id IS NOT NULL THEN d.lag_seen_at END)
+           AS lag_seen_at
       FROM ele_instance standby
-      JOIN ele_instance upstream ON upstream.instance_id = standby.master_id
-), chain AS (
-    SELECT *, 1 AS length
-      FROM hop
-     WHERE is_online
-    UNION ALL
-    SELECT chain.instance_id, chain.herd_id, chain.server_id, chain.is_online,
-           chain.is_silent, chain.stillness,
-           chain.lag_octets + hop.lag_octets,
-           least(chain.lag_seen_at, hop.lag_seen_at),
-           chain.xlog_pos, chain.observed_at, chain.timeline,
-           hop.upstream_id, hop.further_id, hop.upstream_pos, hop.upstream_at,
-           hop.upstream_timeline, chain.length + 1
-      FROM chain
-      JOIN hop ON hop.instance_id = chain.upstream_id
-     -- Upstreams may go round in a circle.
-     WHERE chain.length < 10
+      JOIN ele_instance a ON a.instance_id = standby.master_id
+      LEFT JOIN ele_instance b ON b.instance_id = a.master_id
+      LEFT JOIN ele_instance c ON c.instance_id = b.master_id
+      LEFT JOIN ele_instance d ON d.instance_id = c.master_id
+      LEFT JOIN ele_instance e ON e.instance_id = d.master_id
+     WHERE standby.is_online
 ), judged AS (
-    SELECT *, least(observed_at, upstream_at) AS both_at,
-           upstream_at - observed_at BETWEEN interval '-5 s' AND interval '5 s'
-           AND coalesce(upstream_timeline = timeline, true)
-           AND coalesce(
-               lag_octets IS NULL OR least(observed_at, upstream_at) > lag_seen_at, true)
+    SELECT chain.*,
+           leader.xlog_pos AS upstream_pos,
+           least(chain.observed_at, leader.observed_at) AS both_at,
+           leader.observed_at - chain.observed_at
+               BETWEEN interval '-5 s' AND interval '5 s'
+           AND coalesce(leader.timeline = chain.timeline, true)
+           AND coalesce(chain.lag_octets IS NULL
+                        OR least(chain.observed_at, leader.observed_at)
+                           > chain.lag_seen_at, true)
            AS is_newer
       FROM chain
-     WHERE further_id IS NULL
+      JOIN ele_instance leader ON leader.instance_id = chain.upstream_id
 ), told AS (
     SELECT instance_id, herd_id, server_id, upstream_id, is_silent, stillness,
            CASE WHEN is_newer AND upstream_pos >= xlog_pos THEN upstream_pos - xlog_pos

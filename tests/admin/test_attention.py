@@ -95,6 +95,19 @@ def test_with_nothing_wrong_it_says_so(administrator: Client) -> None:
     assert attention() == []
 
 
+def test_a_primary_that_is_in_recovery_takes_no_writes() -> None:
+    primary, _ = herd_of_two("quote")
+    note(primary, is_streaming=False)
+
+    line = attention()[0]
+
+    assert line.kind is Kind.NO_PRIMARY
+    assert line.words == (
+        "quote (prod): no member takes writes; the primary quote1 is in recovery."
+    )
+    assert [action for action, *_ in helps(line)] == ["refresh", "failover"]
+
+
 def test_two_writable_primaries_are_a_split(administrator: Client) -> None:
     primary, other = herd_of_two("quote")
     note(other, master=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -157,3 +158,93 @@ def test_the_flat_view_shows_instances_without_an_environment() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT hostname, environment_id, env_name FROM v_flat_instance")
         assert cursor.fetchall() == [("ele01", None, None)]
+
+
+# Lag by readings that can be compared --------------------------------------------
+
+
+def seen(seconds: float) -> datetime:
+    return timezone.now() - timedelta(seconds=seconds)
+
+
+def test_a_standby_is_not_preferred_because_its_primary_was_read_long_ago() -> None:
+    """The one that was read first looks less behind a reading that is older still."""
+    herd = make.herd()
+    primary = online(herd, "ele01", 50 * MB, observed_at=seen(600))
+    early = online(herd, "ele02", 49 * MB, master=primary, observed_at=seen(300))
+    online(herd, "ele03", 90 * MB, master=primary, lag_octets=MB, lag_seen_at=seen(5))
+
+    assert pair().instance != early
+    assert pair().lag_octets == MB
+    assert pair().mb_lag == 1
+
+
+def test_a_lag_that_cannot_be_compared_is_none() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB, observed_at=seen(60))
+    online(herd, "ele02", 8 * MB, master=primary)
+
+    assert (pair().mb_lag, pair().lag_octets, pair().lag_seen_at) == (None, None, None)
+
+
+def test_positions_on_two_timelines_tell_no_lag() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB, timeline=2)
+    online(herd, "ele02", 8 * MB, master=primary, timeline=1)
+
+    assert pair().mb_lag is None
+
+
+def test_the_newer_of_a_recorded_lag_and_two_positions_counts() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB)
+    old = {"lag_octets": 7 * MB, "lag_seen_at": seen(60)}
+    online(herd, "ele02", 8 * MB, master=primary, **old)
+
+    assert pair().mb_lag == 1
+
+
+def test_one_that_streams_comes_before_one_that_does_not() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB)
+    online(herd, "ele02", 9 * MB, master=primary, is_streaming=False)
+    streams = online(herd, "ele03", 4 * MB, master=primary, is_streaming=True)
+    online(herd, "ele04", 9 * MB, master=primary)
+
+    assert pair().instance == streams
+
+
+def test_an_old_lag_is_no_better_than_a_fresh_one_and_better_than_none() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB, observed_at=seen(900))
+    old = online(
+        *(herd, "ele02", 9 * MB), master=primary, lag_octets=0, lag_seen_at=seen(400)
+    )
+    fresh = online(
+        *(herd, "ele03", 9 * MB), master=primary, lag_octets=MB, lag_seen_at=seen(3)
+    )
+    online(herd, "ele04", 9 * MB, master=primary)
+    assert pair().instance == fresh
+
+    fresh.delete()
+
+    assert pair().instance == old
+
+
+def test_the_recorded_lags_of_a_chain_add_up_and_are_as_old_as_the_oldest() -> None:
+    herd = make.herd()
+    primary = online(herd, "ele01", 9 * MB, observed_at=seen(900))
+    upstream, oldest = primary, seen(50)
+    for number in (2, 3, 4, 5, 6):
+        upstream = online(
+            *(herd, f"ele0{number}", 8 * MB),
+            master=upstream,
+            lag_octets=MB,
+            lag_seen_at=oldest if number == 3 else seen(5),
+            is_streaming=number == 6,
+        )
+
+    assert pair().instance == upstream
+    assert pair().master == primary
+    assert pair().mb_lag == 5
+    assert pair().lag_seen_at == oldest

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from herds.errors import CommandFailed, CommandTimedOut
-from herds.ssh.shell import Completed, OnOutput, quoted
+from herds.ssh.shell import Completed, OnOutput, Stream, quoted
 
 
 class LocalShell:
@@ -47,8 +47,10 @@ class LocalShell:
         cancel: threading.Event | None = None,
         tethered: bool = False,
     ) -> Completed:
-        """Run a command; see ``herds.ssh.shell.Shell.run``."""
-        assert on_output is None
+        """Run a command; see ``herds.ssh.shell.Shell.run``.
+
+        What it prints is handed on when it has ended.
+        """
         assert cancel is None
         assert not tethered
         line = quoted(argv)
@@ -66,6 +68,9 @@ class LocalShell:
             )
         except subprocess.TimeoutExpired as late:
             raise CommandTimedOut(self.host, line, timeout, stopped=False) from late
+        if on_output is not None:
+            on_output(Stream.STDOUT, done.stdout)
+            on_output(Stream.STDERR, done.stderr)
         stdout, stderr = (
             stream.decode("utf-8", "backslashreplace")
             for stream in (done.stdout, done.stderr)

@@ -1,10 +1,8 @@
-# A setting that waits for a restart is among the errors too; it is none.
+# What a running server tells of itself and of those that follow it.
 # How far a follower is behind is told by its upstream, at one moment: what it has
 # flushed of what is written here. Of the slots that nobody uses, the one that holds most.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
-    'loaded', extract(epoch FROM pg_conf_load_time()),
-    'loaded_ago', extract(epoch FROM clock_timestamp() - pg_conf_load_time()),
     'recovery', recovery,
     'position', here,
     'timeline', CASE WHEN recovery THEN coalesce(
@@ -22,16 +20,7 @@ SELECT jsonb_build_object(
     'slot', (SELECT json_build_object(
             'name', slot_name, 'behind', pg_wal_lsn_diff(here, restart_lsn))
         FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL
-        ORDER BY restart_lsn LIMIT 1),
-    'errors', (SELECT json_agg(concat_ws(': ',
-            concat(sourcefile, ':', sourceline), name, error) ORDER BY seqno)
-        FROM pg_file_settings f
-        WHERE error IS NOT NULL AND sourcefile IS NOT NULL AND NOT EXISTS (
-            SELECT FROM pg_settings s
-            WHERE s.name = lower(f.name) AND s.pending_restart)),
-    'refused', (SELECT NOT bool_or(applied) FROM pg_file_settings),
-    'pending', (SELECT json_agg(name ORDER BY name)
-        FROM pg_settings WHERE pending_restart))
+        ORDER BY restart_lsn LIMIT 1))
 FROM (SELECT recovery, CASE WHEN recovery
         THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
         ELSE pg_current_wal_flush_lsn() END AS here

@@ -28,6 +28,8 @@ SOURCES = (
     *("requirements.txt", "requirements-ldap.txt"),
 )
 
+_KEPT = 3  # builds of a kind
+
 NEEDS = {
     "deb": ("dpkg-buildpackage", "dpkg-dev, debhelper and fakeroot"),
     "rpm": ("rpmbuild", "rpm"),
@@ -75,7 +77,15 @@ def built(kind: str) -> list[Path]:
             results.mkdir()
             BUILDERS[kind](_copied(Path(folder)), results)
             results.rename(kept)
+        _forget_older(kind)
     return sorted(kept.glob(f"*.{kind}"))
+
+
+def _forget_older(kind: str) -> None:
+    """Delete what was built before, but for the last few."""
+    found = sorted(CACHE.glob(f"{kind}-*"), key=lambda each: -each.stat().st_mtime)
+    for each in found[_KEPT:]:
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def digest() -> str:

@@ -19,7 +19,8 @@ from herds.domain.words import duration_in_words as duration_in_words
 from herds.domain.words import size as size
 from herds.selectors.clock import metadata_now
 
-_ALONE = 60.0  # seconds between looks where workers make none: agents' usual interval
+AGENT_INTERVAL = 60.0
+"""Seconds between an agent's reports where nothing changes (its ``heartbeat``)."""
 
 ENVIRONMENT_HUES = 6
 """How many hues the style sheet has for environments without a hue of their own."""
@@ -161,9 +162,9 @@ def lasting(since: datetime, now: datetime | None = None) -> SafeString:
     return _time(since, f"for {duration_in_words(_seconds_since(since, now))}")
 
 
-def stale_after() -> float:
-    """Give the seconds after which a fact is stale: three intervals of refresh."""
-    return 3 * (conf.refresh().interval or _ALONE)
+def _usual_interval() -> float:
+    """Give the seconds between two looks; where workers make none, agents report."""
+    return conf.refresh().interval or AGENT_INTERVAL
 
 
 def clock(moment: datetime) -> SafeString:
@@ -172,15 +173,27 @@ def clock(moment: datetime) -> SafeString:
 
 
 def dated(
-    fact: str, observed_at: datetime | None, now: datetime | None = None
+    fact: str,
+    observed_at: datetime | None,
+    now: datetime | None = None,
+    *,
+    every: float | None = None,
 ) -> SafeString:
     """Mark a fact with its age: ``3.2 MB behind, 4 s ago``.
 
-    A stale fact, or one of unknown age, is faded and its age comes first.
+    A stale fact, or one of unknown age, is faded and its age comes first. It is stale
+    when it should have been read three times since.
+
+    Args:
+        fact: what was seen.
+        observed_at: when.
+        now: the time, for tests.
+        every: seconds between two readings of it; those between two looks of a worker
+            unless given.
     """
     if observed_at is None:
         return format_html('<span class="ele-stale">age unknown: {}</span>', fact)
-    if _seconds_since(observed_at, now) > stale_after():
+    if _seconds_since(observed_at, now) > 3 * (every or _usual_interval()):
         return format_html(
             '<span class="ele-stale">{}: {}</span>', age(observed_at, now), fact
         )
@@ -193,6 +206,7 @@ def lag(
     now: datetime | None = None,
     *,
     why: str = "",
+    every: float | None = None,
 ) -> SafeString:
     """Mark how far a replica is behind, with the age of the older of both readings.
 
@@ -201,11 +215,12 @@ def lag(
         observed_at: when the older reading was made.
         now: the time, for tests.
         why: why it is not known, as a sentence; it is shown when pointed at.
+        every: seconds between two readings, as for ``dated``.
     """
     if octets is None:
         word = "not comparable" if why.startswith("Not comparable") else "unknown"
         return state(Health.UNKNOWN, word, why)
-    return dated(f"{size(max(0, octets))} behind", observed_at, now)
+    return dated(f"{size(max(0, octets))} behind", observed_at, now, every=every)
 
 
 def _time(moment: datetime, words: str) -> SafeString:

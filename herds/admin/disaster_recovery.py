@@ -66,7 +66,7 @@ class DisasterRecoveryAdmin(
     @admin.display(description="MB Lag", ordering="lag_octets")
     def lag(self, pair: DisasterRecovery) -> SafeString:
         """Show how far the standby is behind, and how old that is."""
-        return facts.lag_in_words(inventory.lag_of_pair(pair))
+        return facts.lag_in_words(inventory.lag_of_pair(pair), pair.instance)
 
     @admin.display(description="Virtual Host", ordering="vhost")
     def virtual_host(self, pair: DisasterRecovery) -> SafeString | None:

@@ -294,7 +294,11 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
             if discovery.is_online
             else ("stopped", Health.FAILED)
         )
-        return badges.dated(badges.state(health, word), discovery.last_seen_at)
+        return badges.dated(
+            badges.state(health, word),
+            discovery.last_seen_at,
+            every=badges.AGENT_INTERVAL,
+        )
 
     @admin.display(description="Upstream", ordering="master_host")
     def upstream(self, discovery: Discovery) -> SafeString | None:

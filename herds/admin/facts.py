@@ -101,7 +101,7 @@ def online(instance: Instance) -> SafeString:
     state = state_of(instance)
     badge = badges.state(_HEALTH[state], state.value, instance.unreachable_why)
     if state is not InstanceState.UNKNOWN:
-        return badges.dated(badge, instance.observed_at)
+        return badges.dated(badge, instance.observed_at, every=_interval(instance))
     return format_html("{} {}", badge, _silence(instance))
 
 
@@ -137,7 +137,8 @@ def pointing(herd: Herd, members: Iterable[Instance]) -> SafeString | None:
         format_html("points at {}", badges.mono(target)) if target else "is missing"
     )
     fact = format_html("{} {} {}", name, points, badges.state(_AIM[state], state.value))
-    dated = badges.dated(fact, herd.vhost_seen_at)
+    every = conf.refresh().names_interval or None
+    dated = badges.dated(fact, herd.vhost_seen_at, every=every)
     if not herd.vhost_trouble:
         return dated
     return format_html("{} – {}", dated, herd.vhost_trouble)
@@ -145,14 +146,24 @@ def pointing(herd: Herd, members: Iterable[Instance]) -> SafeString | None:
 
 def lag(instance: Instance) -> SafeString:
     """Tell how far a replica is behind its upstream, and how old that is."""
-    return lag_in_words(lag_of(instance))
+    return lag_in_words(lag_of(instance), instance)
 
 
-def lag_in_words(distance: Lag | None) -> SafeString:
-    """Write a lag with its age; a primary has none."""
+def lag_in_words(distance: Lag | None, replica: Instance) -> SafeString:
+    """Write the lag of a replica with its age; a primary has none."""
     if distance is None:
         return mark_safe('<span class="ele-age">–</span>')
-    return badges.lag(distance.octets, distance.observed_at, why=distance.why)
+    return badges.lag(
+        distance.octets,
+        distance.observed_at,
+        why=distance.why,
+        every=_interval(replica),
+    )
+
+
+def _interval(instance: Instance) -> float | None:
+    """Give the seconds between two readings of an instance; None for a worker's."""
+    return badges.AGENT_INTERVAL if instance.observed_by == "agent" else None
 
 
 def _silence(instance: Instance) -> SafeString:

@@ -31,6 +31,7 @@ from .toolbox import Toolbox
 LEASE = 120.0  # seconds a worker may take for a host that it took
 DEADLINE = 15.0  # seconds for one look at all instances of a host
 _APART = 8  # instances of a host in trouble that are looked at at once
+_SOON = 5.0  # seconds; far less than a lease, or what is taken would be due soon
 _NAMES = 16  # virtual hosts taken at once
 
 _AT_WORK = (TargetState.RUNNING, TargetState.CANCELLING)
@@ -114,7 +115,7 @@ def take_hosts(settings: RefreshSettings, most: int, *, is_slow: bool) -> list[H
     """
     if most < 1:
         return []
-    soon = settings.interval * settings.jitter
+    soon = min(settings.interval * settings.jitter, _SOON)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [LEASE, soon, is_slow, is_slow, most])
         taken = [number for (number,) in cursor]

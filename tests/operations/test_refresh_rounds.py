@@ -88,6 +88,26 @@ def test_a_host_whose_worker_died_is_due_again_by_itself(herd: Herd) -> None:
     assert max(waits) <= timedelta(seconds=rounds.LEASE)
 
 
+def test_what_is_taken_is_not_due_soon_however_long_the_interval(herd: Herd) -> None:
+    daily = RefreshSettings(interval=86400.0)
+
+    assert len(rounds.take_hosts(daily, 2, is_slow=False)) == 2
+    assert len(rounds.take_hosts(daily, 99, is_slow=False)) == 1
+
+
+def test_what_is_due_soon_comes_along(herd: Herd) -> None:
+    make_due()
+    assert len(take(most=1)) == 1
+    HostRefresh.objects.filter(due_at__lt=timezone.now()).update(
+        due_at=timezone.now() + timedelta(seconds=1)
+    )
+    assert take() == [], "nobody is due"
+
+    one = HostRefresh.objects.earliest("due_at")
+    HostRefresh.objects.filter(pk=one.pk).update(due_at=timezone.now())
+    assert len(take()) == 2
+
+
 def test_two_workers_take_no_host_twice(herd: Herd) -> None:
     taken: list[rounds.Host] = []
 

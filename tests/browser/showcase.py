@@ -3,8 +3,8 @@
     python -m tests.browser.showcase [--into docs/images]
 
 A lab of its own is brought up and taken down again (root). The pictures show what a
-person sees who follows the README: the front page, a plan, a switchover of every herd
-at once, a herd after it.
+person sees who follows the README: the front page, a herd, a plan, a switchover of
+every herd at once.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def _operation(page: Page, _: str) -> None:
 
 def _herd(page: Page, address: str) -> None:
     page.goto(f"{address}/admin/herds/herd/")
-    page.locator("#result_list tbody th a").first.click()
+    page.get_by_role("link", name="trade").first.click()
+    expect(page.locator(".ele-ready")).to_be_visible()
 
 
 def _phone(page: Page, address: str) -> None:
@@ -89,9 +90,9 @@ def _phone(page: Page, address: str) -> None:
 
 PICTURES: dict[str, Callable[[Page, str], None]] = {
     "front": _front,
+    "herd": _herd,
     "plan": _plan,
     "switchover": _operation,
-    "herd": _herd,
     "phone": _phone,
 }
 """By name, in the order of a walk: each begins where the one before it ended."""

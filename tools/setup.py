@@ -85,7 +85,6 @@ FOR_ALL = (
 FOR_PACKAGES = (
     _program("dpkg-dev", "dpkg-buildpackage", "Debian packages are built"),
     _program("debhelper", "dh", "Debian packages are built"),
-    _program("lintian", "lintian", "Debian packages are checked"),
     _program("rpm", "rpmbuild", "RPMs are built"),
     _program("gcc", "gcc", "LDAP logins are built for this machine"),
     # Packages are for the distribution's Python, which need not be the one at work now.
@@ -96,6 +95,10 @@ FOR_PACKAGES = (
     ),
     _header("libldap-dev", "/usr/include/ldap.h"),
     _header("libsasl2-dev", "/usr/include/sasl/sasl.h"),
+)
+FOR_CHECKED_PACKAGES = (
+    *FOR_PACKAGES,
+    _program("lintian", "lintian", "Debian packages are checked"),
 )
 FOR_TESTS = (
     *FOR_PACKAGES,
@@ -212,7 +215,7 @@ def missing_packages(
         *FOR_ALL,
         *(FOR_TESTS if tests else ()),
         *(FOR_BENCH if bench else ()),
-        *(FOR_PACKAGES if packages else ()),
+        *(FOR_CHECKED_PACKAGES if packages else ()),
     ]
     lacking = [extra for extra in extras if not extra.is_there()]
     return {need.package: need.purpose for need in [*prerequisites.missing(), *lacking]}

@@ -212,6 +212,7 @@ def test_the_service_works_on_hosts_of_the_lab(
         assert style, page
         sheet = ask(root, style[1])
         bare = ask(root, "/admin/login/", over="http")
+        balanced = ask(root, "/healthz", over="http")
         made = root.run(
             [
                 *(MANAGE, "import_fleet", "/var/tmp/fleet.csv"),
@@ -236,6 +237,7 @@ def test_the_service_works_on_hosts_of_the_lab(
     assert "Strict-Transport-Security: max-age=31536000; includeSubDomains" in page
     assert "Elephant Herd as a Service" in page
     assert bare.startswith("301")
+    assert balanced.startswith("200")
     assert f"https://{NAME}/admin/login/" in bare
     assert sheet.startswith("200")
     assert f"{len(members)} instances" in made

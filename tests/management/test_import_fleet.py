@@ -123,6 +123,9 @@ def test_every_wrong_row_is_refused_with_its_reason(write: Write) -> None:
     assert members() == {"trade on ele01": "", "trade on ele03": ""}
     assert set(Server.objects.values_list("hostname", flat=True)) == {"ele01", "ele03"}
     assert set(Herd.objects.values_list("herd_name", flat=True)) == {"trade"}
+    # Nor is told that what a refused row had made was made.
+    assert "✔ herd other" not in shown
+    assert "1 herd, 2 servers, 2 instances" in shown
     refusals = {
         3: "has DB Port 5432 in the inventory, not 5433",
         4: "from 1 to 65535",
@@ -272,12 +275,12 @@ def test_a_key_other_than_the_accepted_one_is_refused(write: Write) -> None:
 
 
 def test_a_password_is_not_taken_on_the_command_line() -> None:
-    for address in (
-        "host=/nowhere password=secret123",
-        "postgresql://dba:secret123@nowhere/admin",
-        "secret123",
+    for address, why in (
+        ("host=/nowhere password=secret123", "holds a password"),
+        ("postgresql://dba:secret123@nowhere/admin", "holds a password"),
+        ("secret123", "no address of a database"),
     ):
-        with pytest.raises(CommandError) as refused:
+        with pytest.raises(CommandError, match=why) as refused:
             run("--from-database", address)
         assert "secret123" not in str(refused.value)
 

@@ -169,6 +169,9 @@ def at_a_terminal(pairs: Pairs) -> Hands:
     return AtATerminal(pairs)
 
 
+# The browser begins before anything else: where it begins in the middle of a test, that
+# test goes on with a database connection that no fixture can close.
+@pytest.mark.usefixtures("browser")
 @pytest.mark.parametrize(
     ("where", "method"), [("at_the_browser", "follow"), ("at_a_terminal", "rsync")]
 )

@@ -15,6 +15,9 @@ from tests import factories
 from tests.browser.pictures import picture
 
 
+pytestmark = pytest.mark.browser
+
+
 @pytest.fixture
 def herd(anna: User) -> Herd:
     """A herd with a cascade, and members that lag, are unknown or were left behind."""

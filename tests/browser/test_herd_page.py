@@ -14,7 +14,6 @@ from herds.models import Herd, Instance
 from tests import factories
 from tests.browser.pictures import picture
 
-
 pytestmark = pytest.mark.browser
 
 

@@ -292,7 +292,7 @@ class Run:
     def _helped(self) -> Herd:
         """Start what the fault itself has brought down, as a person would first."""
         seen = self.scene.look()
-        for host in sorted(self.scene.touched):
+        for host in sorted(self.scene.touched & set(seen)):
             if seen[host] is None and not (
                 host == self.scene.old and self._is_failover
             ):

@@ -46,6 +46,7 @@ _REAP = 5.0  # seconds between looks for lost workers
 _TARGETS_A_HERD = 4  # threads for the targets of waves, for every herd at once
 _RECONNECT = 1.0  # seconds before the queue is listened to again
 _POOL_PATIENCE = 5.0  # seconds to wait for a connection to the queue
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LEAVE = 5.0  # seconds that the guard gets to end; nothing of it is left half-done
 _GUARD = 1.0  # seconds between looks for lost primaries that come back
 _HERALD = 1.0  # seconds between looks for messages that are due
@@ -93,6 +94,10 @@ class WorkerProcess:
             target=self._refresher.run, name="refresh", daemon=True
         )
         herald = threading.Thread(target=self._tell_people, name="herald", daemon=True)
+        if handle_signals:
+            # Until the loop does: who sees the row may tell this worker to end.
+            for number in _SIGNALS:
+                signal.signal(number, lambda *_: self.stop())
         self._crew.journal.start()
         try:
             self._crew.journal.do(self._register, owned=False)
@@ -172,7 +177,7 @@ class WorkerProcess:
             ThreadPoolExecutor(self._threads + 2, thread_name_prefix="herd")
         )
         if handle_signals:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 loop.add_signal_handler(number, self.stop)
         while not self._stopping.is_set():
             try:

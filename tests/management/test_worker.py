@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from herds.management.commands import worker as command
 from herds.models import Herd, Worker
 from tests.doubles.engine import ask, ended, until
 
-from .conftest import Manage
+from .conftest import ROOT, Manage
 
 
 class StandIn:
@@ -89,6 +92,42 @@ def test_a_signal_ends_it_well(manage: Manage, number: signal.Signals) -> None:
     ]
     row.refresh_from_db()
     assert row.stopped_at is not None
+
+
+_TOLD_AT_ONCE = """
+import os, signal, django
+django.setup()
+from herds.operations.worker import WorkerProcess
+register = WorkerProcess._register
+def register_and_be_told(worker):
+    register(worker)
+    os.kill(os.getpid(), signal.Signals[{name!r}])
+WorkerProcess._register = register_and_be_told
+assert WorkerProcess(threads=1).run()
+print("ended well")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_it_well_from_the_moment_its_row_is_there(
+    site: Path, name: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TOLD_AT_ONCE.format(name=name)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "elephaas.settings",
+            "ELEPHAAS_SETTINGS_FILE": str(site),
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "ended well\n"), done.stderr
+    assert Worker.objects.get().stopped_at is not None
 
 
 def test_a_worker_tells_why_a_host_cannot_be_worked_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
@@ -12,7 +13,9 @@ from herds.admin.actions import OperationActionsMixin
 from herds.admin.base import InventoryAdmin, ReadOnlyMixin
 from herds.admin.filters import EnvironmentFilter
 from herds.models import DisasterRecovery, Instance
-from herds.selectors import inventory
+from herds.selectors import inventory, readiness
+
+from .herd_page import ready_mark
 
 
 @admin.register(DisasterRecovery)
@@ -23,12 +26,14 @@ class DisasterRecoveryAdmin(
 ):
     """Pairs to look at and to act on; they come about by themselves."""
 
-    list_display = ["herd_name", "primary", "container", "lag", "virtual_host"]
+    list_display = ["herd_name", "primary", "container", "lag", "virtual_host", "ready"]
     list_filter = [("herd__environment", EnvironmentFilter)]
     search_fields = ["herd__herd_name", "server__hostname", "vhost"]
     search_help_text = "Searches herds, DR containers and virtual hosts."
-    fields = ["herd_name", "primary", "container", "lag", "virtual_host"]
-    readonly_fields = ["herd_name", "primary", "container", "lag", "virtual_host"]
+    fields = ["herd_name", "primary", "container", "lag", "virtual_host", "verdict"]
+    readonly_fields = [
+        *("herd_name", "primary", "container", "lag", "virtual_host", "verdict"),
+    ]
     help_summary = "Every herd's primary with its most up-to-date online standby."
     first_step = (
         "A pair appears by itself once a herd has a primary and a standby that is "
@@ -46,7 +51,7 @@ class DisasterRecoveryAdmin(
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DisasterRecovery]:
         """Read pairs with all that a row shows."""
-        return inventory.dr_pairs()
+        return readiness.pairs_to_judge()
 
     @admin.display(description="Herd", ordering="herd__herd_name")
     def herd_name(self, pair: DisasterRecovery) -> SafeString:
@@ -72,3 +77,15 @@ class DisasterRecoveryAdmin(
     def virtual_host(self, pair: DisasterRecovery) -> SafeString | None:
         """Show the DNS name of the primary."""
         return badges.breakable(pair.vhost) if pair.vhost else None
+
+    @admin.display(description="Switchover")
+    def ready(self, pair: DisasterRecovery) -> SafeString:
+        """Show whether the herd could be switched over, by what was recorded."""
+        return ready_mark(readiness.judge_pair(pair))
+
+    @admin.display(description="Switchover")
+    def verdict(self, pair: DisasterRecovery) -> SafeString:
+        """Show the same with the reason and its age, on the pair's own page."""
+        judgement = readiness.judge_pair(pair)
+        age = badges.age(judgement.seen_at)
+        return format_html("{} {} {}", ready_mark(judgement), judgement.words, age)

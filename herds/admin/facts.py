@@ -30,6 +30,11 @@ _AIM = {
     Aim.UNKNOWN: Health.UNKNOWN,
 }
 
+_OBSERVERS = {
+    "agent": "the agent on its host",
+    "worker": "a worker, over SSH",
+}
+
 DEEPEST = 4
 """The style sheet indents so many levels of a tree; deeper ones stand there too."""
 
@@ -147,6 +152,25 @@ def pointing(herd: Herd, members: Iterable[Instance]) -> SafeString | None:
 def lag(instance: Instance) -> SafeString:
     """Tell how far a replica is behind its upstream, and how old that is."""
     return lag_in_words(lag_of(instance), instance)
+
+
+def streaming(instance: Instance) -> SafeString:
+    """Tell whether a standby receives WAL; what was not seen is unknown."""
+    if state_of(instance) is InstanceState.UNKNOWN:
+        return badges.state(Health.UNKNOWN, "unknown")
+    if instance.is_streaming is None:
+        return badges.state(Health.UNKNOWN, "not seen")
+    if instance.is_streaming:
+        return badges.state(Health.FINE, "streams")
+    return badges.state(Health.FAILED, "receives no WAL")
+
+
+def seen(instance: Instance) -> SafeString:
+    """Tell when an instance was seen last, and whose word that is."""
+    by = _OBSERVERS.get(instance.observed_by, instance.observed_by)
+    if instance.observed_at is None or not by:
+        return badges.age(instance.observed_at)
+    return format_html("{}, by {}", badges.age(instance.observed_at), by)
 
 
 def lag_in_words(distance: Lag | None, replica: Instance) -> SafeString:

@@ -4,47 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 
-from herds.domain.plan import Verdict
-from herds.domain.states import ACTIVE_TARGETS
-from herds.models import Herd, Instance, OperationTarget
+from herds.domain.states import GOOD_TARGETS, TargetState, summarise
+from herds.models import Herd, Instance, Operation
 from herds.selectors import herd_tree, inventory, readiness
-from herds.selectors.herd_tree import Node, Problem, Weight
+from herds.selectors.herd_tree import Node, Problem, Weight, follows_nobody
 from herds.selectors.inventory import InstanceState, Member, state_of
-from herds.selectors.operations import operations_on
+from herds.selectors.operations import HerdOperation, operations_of_herd
 from herds.selectors.readiness import Judgement, Readiness
 from herds.selectors.rights import rights_of
 from herds.services.actions import Action
+from herds.services.demote import DEMOTE
 
-from . import badges, facts
+from . import badges, facts, operation_words
 from .actions import permitted_actions
 from .badges import Health
+from .operation_plan import checks_of
 
 LAST = 5
-"""Operations that a herd's page names; its history names more."""
+"""Operations that a herd's page names; the list of operations has the others."""
 
-_VERDICT = {
-    Verdict.OK: (Health.FINE, "fine"),
-    Verdict.WARN: (Health.ATTENTION, "look"),
-    Verdict.STOP: (Health.FAILED, "stop"),
-    None: (Health.UNKNOWN, "unknown"),
-}
+NAMED = 3
+"""Containers that are named beside an operation."""
+
 _READINESS = {
     Readiness.READY: Health.FINE,
+    Readiness.WARNED: Health.ATTENTION,
     Readiness.NOT_READY: Health.ATTENTION,
     Readiness.UNKNOWN: Health.UNKNOWN,
 }
 _PROBLEM = {Weight.FAILED: "✖", Weight.ATTENTION: "▲"}
 
-_STANDBYS_ONLY = frozenset({"promote", "switchover", "failover", "rebuild"})
-_PRIMARIES_ONLY = frozenset({"demote", "refresh_dns"})
-_RUNNING_ONLY = frozenset({"stop", "restart", "reload", "promote", "switchover"})
+_STREAMS = {True: "yes", False: "no", None: "not seen"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +58,20 @@ class TreeNode:
     """A member, ready to be drawn.
 
     Attributes:
+        server_url: the page of its server, empty where this person may not see it.
         health: the worst that is true of it.
+        streams: whether it receives WAL; empty for a primary.
         menu_id: changes where other buttons are offered.
     """
 
     instance: Instance
     url: str
+    server_url: str
     health: Health
     state: SafeString
     role: SafeString
     lag: SafeString
+    streams: str
     problems: list[tuple[str, Problem]]
     buttons: list[MemberButton]
     menu_id: str
@@ -85,44 +86,89 @@ class CheckLine:
     observed: str
     wanted: str
     mark: SafeString
-    observed_at: Any
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationLine:
+    """An operation on the herd, ready to be drawn.
+
+    Attributes:
+        hosts: of the members it is about, the first few.
+        others: how many more there are.
+        outcome: what became of the first that did not go well, else of the first.
+    """
+
+    operation: Operation
+    mark: SafeString
+    hosts: list[str]
+    others: int
+    outcome: str
 
 
 def herd_page(request: HttpRequest, herd: Herd) -> dict[str, Any]:
     """Collect what the page of a herd shows, in a fixed number of queries."""
     members = inventory.members_of(herd)
     instances = [member.instance for member in members]
-    targets = _last_operations(request, herd)
-    is_busy = any(each.state in ACTIVE_TARGETS for each in targets)
-    judgement = readiness.judge(herd, instances, is_busy=is_busy)
+    judgement = readiness.judge_herd(herd, instances)
+    may_read = request.user.has_perm("herds.view_operation")
     return {
         "herd": herd,
         "members": instances,
         "tree": _tree(request, members),
         "pointing": facts.pointing(herd, instances),
-        "ready": _ready_mark(judgement),
+        "ready": ready_mark(judgement),
         "judgement": judgement,
         "readiness_rows": _lines(judgement),
-        "herd_operations": targets,
+        "herd_operations": _operations(herd) if may_read else [],
+        "all_operations_url": _all_operations_url(herd) if may_read else "",
         "live_url": reverse("admin:herds_herd_live", args=[herd.pk]),
     }
 
 
-def examined(herd: Herd) -> dict[str, Any]:
+def examined(request: HttpRequest, herd: Herd) -> dict[str, Any]:
     """Give the checks of the last plan of a switchover, made on the hosts."""
+    if not request.user.has_perm("herds.view_operation"):
+        return {}
     target = readiness.last_examined(herd)
     if target is None:
         return {}
-    return {
-        "examined": target,
-        "examined_rows": [_check_line(row) for row in target.plan["checks"]],
-    }
+    return {"examined": target, "examined_checks": checks_of(target)}
 
 
-def _last_operations(request: HttpRequest, herd: Herd) -> list[OperationTarget]:
-    if not request.user.has_perm("herds.view_operation"):
-        return []
-    return list(operations_on(Instance.objects.filter(herd=herd))[:LAST])
+def ready_mark(judgement: Judgement) -> SafeString:
+    """Mark whether a herd could be switched over; point at it for why."""
+    health = _READINESS[judgement.readiness]
+    return badges.state(health, judgement.readiness.value, judgement.words)
+
+
+def _operations(herd: Herd) -> list[OperationLine]:
+    return [_operation_line(each) for each in operations_of_herd(herd, LAST)]
+
+
+def _operation_line(known: HerdOperation) -> OperationLine:
+    targets = known.targets
+    bad = [each for each in targets if each.state not in GOOD_TARGETS and each.outcome]
+    told = next(iter([*bad, *targets]))
+    hosts = [each.hostname for each in targets]
+    mark = (
+        operation_words.target_mark(told.state)
+        if len(targets) == 1
+        else operation_words.operation_mark(
+            summarise([TargetState(each.state) for each in targets])
+        )
+    )
+    return OperationLine(
+        operation=known.operation,
+        mark=mark,
+        hosts=hosts[:NAMED],
+        others=len(hosts[NAMED:]),
+        outcome=told.outcome,
+    )
+
+
+def _all_operations_url(herd: Herd) -> str:
+    return f"{reverse('admin:herds_operation_changelist')}?herd={herd.pk}"
 
 
 def _tree(request: HttpRequest, members: Sequence[Member]) -> list[TreeNode]:
@@ -133,18 +179,29 @@ def _tree(request: HttpRequest, members: Sequence[Member]) -> list[TreeNode]:
         for action in permitted_actions(request, Instance)
         if rights.may(action.permission, place)
     ]
-    return [_node(each, offered, count) for each in herd_tree.herd_tree(members)]
+    sees_servers = request.user.has_perm("herds.view_server")
+
+    def node(each: Node) -> TreeNode:
+        return _node(each, offered, count, sees_servers=sees_servers)
+
+    return [node(each) for each in herd_tree.herd_tree(members)]
 
 
-def _node(node: Node, offered: Sequence[Action], count: int) -> TreeNode:
+def _node(
+    node: Node, offered: Sequence[Action], count: int, *, sees_servers: bool
+) -> TreeNode:
     instance, state = node.instance, state_of(node.instance)
     return TreeNode(
         instance=instance,
         url=reverse("admin:herds_instance_change", args=[instance.pk]),
+        server_url=reverse("admin:herds_server_change", args=[instance.server_id])
+        if sees_servers
+        else "",
         health=_health(state, node.problems),
         state=facts.online(instance),
         role=facts.role(instance),
         lag=facts.lag(instance),
+        streams=_streams(instance, state),
         problems=[(_PROBLEM[each.weight], each) for each in node.problems],
         buttons=[
             MemberButton(
@@ -155,26 +212,36 @@ def _node(node: Node, offered: Sequence[Action], count: int) -> TreeNode:
                 ),
             )
             for action in offered
-            if _is_sensible(action.name, instance, state, count)
+            if _is_sensible(action, instance, state, count)
         ],
         menu_id=f"{instance.pk}-{int(instance.is_primary)}-{state.value}",
-        followers=[_node(each, offered, count) for each in node.followers],
+        followers=[
+            _node(each, offered, count, sees_servers=sees_servers)
+            for each in node.followers
+        ],
     )
 
 
+def _streams(instance: Instance, state: InstanceState) -> str:
+    if follows_nobody(instance):
+        return ""
+    if state is InstanceState.UNKNOWN:
+        return "unknown"
+    return _STREAMS[instance.is_streaming]
+
+
 def _is_sensible(
-    action: str, instance: Instance, state: InstanceState, count: int
+    action: Action, instance: Instance, state: InstanceState, count: int
 ) -> bool:
     """Tell whether an action could help a member; the plan judges it in earnest."""
-    if instance.is_primary and action in _STANDBYS_ONLY:
+    role = "primary" if follows_nobody(instance) else "standby"
+    if action.of_role not in {None, role}:
         return False
-    if not instance.is_primary and action in _PRIMARIES_ONLY:
-        return False
-    if action == "demote" and count < 2:
-        return False
-    if state is InstanceState.STOPPED and action in _RUNNING_ONLY:
-        return False
-    return not (state is InstanceState.ONLINE and action == "start")
+    if action.name == DEMOTE.name and count < 2:
+        return False  # nobody can have taken over from it
+    if action.of_running is None or state is InstanceState.UNKNOWN:
+        return True
+    return action.of_running is (state is InstanceState.ONLINE)
 
 
 def _health(state: InstanceState, problems: Iterable[Problem]) -> Health:
@@ -186,31 +253,16 @@ def _health(state: InstanceState, problems: Iterable[Problem]) -> Health:
     return Health.ATTENTION if weights else Health.FINE
 
 
-def _ready_mark(judgement: Judgement) -> SafeString:
-    return badges.state(
-        _READINESS[judgement.readiness], judgement.readiness.value, judgement.words
-    )
-
-
 def _lines(judgement: Judgement) -> list[CheckLine]:
     return [
         CheckLine(
             name=row.name,
             observed=row.observed,
             wanted=row.wanted,
-            mark=badges.state(*_VERDICT[row.verdict]),
+            mark=operation_words.verdict_mark(row.verdict)
+            if row.verdict
+            else badges.state(Health.UNKNOWN, "unknown"),
             observed_at=row.observed_at,
         )
         for row in judgement.rows
     ]
-
-
-def _check_line(row: dict[str, Any]) -> CheckLine:
-    seen = row.get("observed_at")
-    return CheckLine(
-        name=row["name"],
-        observed=row.get("observed", ""),
-        wanted=row.get("threshold", ""),
-        mark=badges.state(*_VERDICT[Verdict(row.get("verdict", Verdict.OK))]),
-        observed_at=parse_datetime(seen) if seen else None,
-    )

@@ -71,10 +71,12 @@ class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]
         herd: Herd | None = context.get("original")
         if herd is not None:
             context |= herd_page(request, herd)
-            context |= examined(herd)
+            context |= examined(request, herd)
             context["environment_name"] = facts.environment_name(herd)
             context["outside_links"] = facts.outside_links(herd)
             context["add_instance_url"] = _add_instance_url(herd, request)
+            if not context["members"]:
+                context["first_step"] = _first_step(herd)
             context["check_url"] = _check_url(herd, request)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -100,9 +102,8 @@ class HerdAdmin(HerdActionsMixin[Herd], AuditedMixin[Herd], InventoryAdmin[Herd]
             return HttpResponseRedirect(
                 reverse("admin:herds_herd_change", args=[herd.pk])
             )
-        return TemplateResponse(
-            request, "admin/herds/herd/live.html", herd_page(request, herd)
-        )
+        context = {**herd_page(request, herd), "is_fragment": True}
+        return TemplateResponse(request, "admin/herds/herd/live.html", context)
 
     def save_model(
         self, request: HttpRequest, obj: Herd, form: ModelForm[Herd], change: bool
@@ -139,6 +140,16 @@ def _check_url(herd: Herd, request: HttpRequest) -> str:
     if not rights.may(SWITCHOVER.permission, herd.environment_id):
         return ""
     return reverse("admin:herds_herd_operate", args=[herd.pk, SWITCHOVER.name])
+
+
+def _first_step(herd: Herd) -> str:
+    """Tell what to do first for a herd to get members."""
+    if herd.environment is None:
+        return "Choose an environment for it below: members live on its servers."
+    name = herd.environment.env_name
+    if not herd.environment.servers.exists():
+        return f"Add a server of {name} first, then an instance of this herd on it."
+    return f"Add an instance of it on a server of {name}."
 
 
 def _add_instance_url(herd: Herd, request: HttpRequest) -> str:

@@ -33,6 +33,7 @@ from herds.admin.forms import (
 from herds.domain.lsn import Lsn
 from herds.models import Instance
 from herds.selectors import inventory
+from herds.selectors.herd_tree import follows_nobody
 from herds.services.actions import Action
 from herds.services.register import REGISTER
 
@@ -76,10 +77,15 @@ class InstanceAdmin(
     observed_fields = [
         "state",
         "role",
+        "streaming",
         "behind",
-        "version_number",
+        "timeline_number",
         "wal_position",
+        "idle_slot",
+        "version_number",
+        "system",
         "data_directory",
+        "seen",
     ]
 
     class Media:
@@ -104,7 +110,12 @@ class InstanceAdmin(
         """Show what was observed of an instance that exists."""
         if obj is None:
             return self.add_fieldsets
-        observed = list(self.observed_fields)
+        observed = [
+            field
+            for field in self.observed_fields
+            if not (field == "streaming" and follows_nobody(obj))
+            and not (field == "idle_slot" and obj.slot_octets is None)
+        ]
         if obj.unreachable_why:
             observed.insert(1, "why_unknown")
         return [("Observed", {"fields": observed}), *self.fieldsets]
@@ -221,6 +232,36 @@ class InstanceAdmin(
         if instance.xlog_pos is None:
             return None
         return badges.mono(Lsn(instance.xlog_pos))
+
+    @admin.display(description="Streaming")
+    def streaming(self, instance: Instance) -> SafeString:
+        """Show whether a standby receives WAL."""
+        return facts.streaming(instance)
+
+    @admin.display(description="Timeline")
+    def timeline_number(self, instance: Instance) -> int | None:
+        """Show the timeline it was seen on."""
+        return instance.timeline
+
+    @admin.display(description="Idle Slot")
+    def idle_slot(self, instance: Instance) -> SafeString:
+        """Show the slot that holds most WAL for nobody."""
+        return format_html(
+            "{} holds {} of WAL, and nobody uses it",
+            badges.mono(instance.slot_name),
+            badges.size(instance.slot_octets or 0),
+        )
+
+    @admin.display(description="System Identifier")
+    def system(self, instance: Instance) -> SafeString | None:
+        """Show the number that all copies of one cluster share."""
+        known = instance.system_identifier
+        return badges.mono(known) if known else None
+
+    @admin.display(description="Seen")
+    def seen(self, instance: Instance) -> SafeString:
+        """Show who saw all this, and when."""
+        return facts.seen(instance)
 
     @admin.display(description="Data Directory")
     def data_directory(self, instance: Instance) -> SafeString:

@@ -230,7 +230,7 @@ def _target_row(target: OperationTarget, chosen: Mapping[str, str]) -> TargetRow
         will=plan.get("will", ""),
         steps=plan.get("steps", []),
         refusal=_refusal(target),
-        checks=Checks([_check_row(target, check) for check in plan.get("checks", [])]),
+        checks=checks_of(target),
         choices=[
             _choice_row(target, choice, chosen) for choice in plan.get("choices", [])
         ],
@@ -290,6 +290,11 @@ def _choice_row(
             for option in choice["options"]
         ],
     )
+
+
+def checks_of(target: OperationTarget) -> Checks:
+    """Give the checks that a target's plan rests on."""
+    return Checks([_check_row(target, each) for each in target.plan.get("checks", [])])
 
 
 def _check_row(target: OperationTarget, check: dict[str, Any]) -> CheckRow:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern
 from django.utils.html import format_html
@@ -13,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from herds.domain.states import OperationState
-from herds.models import Operation
+from herds.models import Herd, Operation, OperationTarget
 from herds.operations import registry
 
 from . import badges
@@ -26,6 +27,7 @@ from .operation_urls import operation_url
 _DJANGOS_OWN = frozenset(
     f"herds_operation_{page}" for page in ("add", "change", "delete", "history")
 )
+_HERD = re.compile(r"[0-9]{1,9}")
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -79,6 +81,35 @@ class SourceFilter(admin.SimpleListFilter):
         return queryset.filter(source=self.value()) if self.value() else queryset
 
 
+class OneHerdFilter(admin.SimpleListFilter):
+    """Keeps operations on one herd, whose page leads here; else it is not shown."""
+
+    title = "herd"
+    parameter_name = "herd"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Offer the herd that was asked for."""
+        asked = request.GET.get("herd", "")
+        if not _HERD.fullmatch(asked):
+            return []
+        herd = Herd.objects.filter(pk=asked).first()
+        return [(asked, str(herd) if herd else f"{asked}, which is gone")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Operation]
+    ) -> QuerySet[Operation]:
+        """Keep what was about a member of the herd."""
+        asked = self.value() or ""
+        if not _HERD.fullmatch(asked):
+            return queryset
+        theirs = OperationTarget.objects.filter(
+            operation=OuterRef("pk"), herd=int(asked)
+        )
+        return queryset.filter(Exists(theirs))
+
+
 @admin.register(Operation)
 class OperationAdmin(OperationRequests, HelpMixin[Operation], ReadOnlyMixin[Operation]):
     """Who did what, why, when and how it ended; nothing here can be changed."""
@@ -92,7 +123,7 @@ class OperationAdmin(OperationRequests, HelpMixin[Operation], ReadOnlyMixin[Oper
         "why",
     )
     list_display_links = None
-    list_filter = (StateFilter, ActionFilter, SourceFilter)
+    list_filter = (StateFilter, ActionFilter, SourceFilter, OneHerdFilter)
     list_per_page = 50
     search_fields = (
         "headline",

@@ -43,7 +43,7 @@ def herd_tree(members: Sequence[Member]) -> list[Node]:
     Args:
         members: as ``inventory.members_of`` gives them, in the order of the drawing.
     """
-    primaries = [each.instance for each in members if each.instance.is_primary]
+    primaries = [each.instance for each in members if follows_nobody(each.instance)]
     roots: list[Node] = []
     path: list[Node] = []
     for member in members:
@@ -57,19 +57,32 @@ def herd_tree(members: Sequence[Member]) -> list[Node]:
     return roots
 
 
+def follows_nobody(instance: Instance) -> bool:
+    """Tell whether an instance is taken for a primary, as ``trouble.IS_PRIMARY`` does.
+
+    One that follows a host outside of its herd is none.
+    """
+    return instance.is_primary and not instance.upstream_host
+
+
 def writers(members: Iterable[Instance]) -> list[Instance]:
-    """Give the members that were seen to take writes."""
+    """Give the members that were seen to take writes.
+
+    Of what is in recovery it is known whether it streams, even where it follows nobody.
+    """
     return [
         each
         for each in members
-        if each.is_primary and state_of(each) is InstanceState.ONLINE
+        if follows_nobody(each)
+        and each.is_streaming is None
+        and state_of(each) is InstanceState.ONLINE
     ]
 
 
 def _problems(member: Member, primaries: Sequence[Instance]) -> Iterator[Problem]:
     instance = member.instance
     yield from _of_fence(instance)
-    if instance.is_primary:
+    if follows_nobody(instance):
         yield from _of_primary(instance, primaries)
     else:
         yield from _of_standby(member, primaries)
@@ -91,8 +104,14 @@ def _of_fence(instance: Instance) -> Iterator[Problem]:
 
 
 def _of_primary(instance: Instance, primaries: Sequence[Instance]) -> Iterator[Problem]:
-    others = [each for each in writers(primaries) if each.pk != instance.pk]
-    if others and instance in writers(primaries):
+    if instance.is_streaming is not None and state_of(instance) is InstanceState.ONLINE:
+        yield Problem(
+            weight=Weight.FAILED,
+            words="Is in recovery and follows nobody: it takes no writes.",
+        )
+    writable = writers(primaries)
+    others = [each for each in writable if each.pk != instance.pk]
+    if others and instance in writable:
         names = " and ".join(each.server.hostname for each in others)
         yield Problem(
             weight=Weight.FAILED,
@@ -103,7 +122,12 @@ def _of_primary(instance: Instance, primaries: Sequence[Instance]) -> Iterator[P
 
 def _of_standby(member: Member, primaries: Sequence[Instance]) -> Iterator[Problem]:
     instance = member.instance
-    if member.depth == 0:
+    if instance.upstream_host and instance.is_primary:
+        yield Problem(
+            weight=Weight.ATTENTION,
+            words=f"Follows {instance.upstream_host}, which is no member of this herd.",
+        )
+    elif member.depth == 0:
         yield Problem(
             weight=Weight.ATTENTION,
             words="What it follows leads to no primary: refresh the herd.",

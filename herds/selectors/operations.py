@@ -9,7 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     Count,
+    Exists,
     F,
     Func,
     IntegerField,
@@ -19,6 +21,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Sum,
+    When,
 )
 from django.db.models.functions import Coalesce, Now, Right
 
@@ -29,6 +32,7 @@ from herds.domain.states import (
     TargetState,
 )
 from herds.models import (
+    Herd,
     Instance,
     Operation,
     OperationOutput,
@@ -70,6 +74,14 @@ class RunningOperation:
     total: int
     ended: int
     failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HerdOperation:
+    """An operation, and what it does to the members of one herd."""
+
+    operation: Operation
+    targets: tuple[OperationTarget, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,3 +286,29 @@ def operations_on(instances: QuerySet[Instance]) -> QuerySet[OperationTarget]:
         .select_related("operation")
         .order_by(F("operation_id").desc(), "position")
     )
+
+
+def operations_of_herd(herd: Herd, most: int = 5) -> list[HerdOperation]:
+    """Give what runs on a herd and what ran last, that first; two queries.
+
+    Args:
+        herd: whose.
+        most: how many operations.
+    """
+    theirs = OperationTarget.objects.filter(herd=herd)
+    is_active = Q(state__in=ACTIVE_OPERATIONS)
+    operations = list(
+        Operation.objects.filter(
+            Exists(theirs.filter(operation=OuterRef("pk"))), confirmed_at__isnull=False
+        )
+        .defer("parameters")
+        .order_by(Case(When(is_active, then=0), default=1), "-operation_id")[:most]
+    )
+    targets: dict[int, list[OperationTarget]] = {each.pk: [] for each in operations}
+    found = theirs.filter(operation__in=operations).defer("plan").order_by("position")
+    for target in found:
+        targets[target.operation_id].append(target)
+    return [
+        HerdOperation(operation=each, targets=tuple(targets[each.pk]))
+        for each in operations
+    ]

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.utils import timezone
+from django.db.models import CharField, Exists, OuterRef, Prefetch, QuerySet, Value
+from django.db.models.functions import Cast, Concat
 
 from herds import conf
 from herds.domain.plan import Verdict
-from herds.domain.words import size
+from herds.domain.states import ACTIVE_TARGETS
+from herds.domain.words import duration_in_words, size
 from herds.models import DisasterRecovery, Herd, Instance, OperationTarget
 
-from .herd_tree import writers
-from .inventory import InstanceState, lag_of, state_of
+from . import trouble
+from .clock import metadata_now
+from .herd_tree import follows_nobody, writers
+from .inventory import InstanceState, dr_pairs, lag_of_pair, state_of
 from .vhosts import Aim
 from .vhosts import state_of as aim_of
 
@@ -29,6 +33,7 @@ class Readiness(StrEnum):
     """What the rows together say."""
 
     READY = "ready"
+    WARNED = "ready, look first"
     NOT_READY = "not ready"
     UNKNOWN = "unknown"
 
@@ -62,42 +67,51 @@ class Judgement:
     seen_at: datetime | None
 
 
-def judge(herd: Herd, members: Sequence[Instance], *, is_busy: bool) -> Judgement:
-    """Judge a herd by what was recorded of its members; one query.
+def judge_herd(herd: Herd, members: Sequence[Instance]) -> Judgement:
+    """Judge a herd by what was recorded of its members; two queries.
 
     Args:
         herd: with its environment.
-        members: all of it, with their servers and upstreams.
-        is_busy: whether an operation works on the herd.
+        members: all of it, with their servers.
     """
-    pair = DisasterRecovery.objects.filter(herd=herd).first()
-    standby = next(
-        (each for each in members if pair and each.pk == pair.instance_id), None
+    active = OperationTarget.objects.filter(
+        herd_key=f"herd:{herd.pk}", state__in=ACTIVE_TARGETS
     )
-    rows = tuple(_rows(herd, members, standby, is_busy=is_busy))
-    read = [row.observed_at for row in rows if row.observed_at is not None]
-    seen_at = min(read, default=None)
-    stops = [row for row in rows if row.verdict is Verdict.STOP]
-    if stops:
-        words = f"Not ready to switch over: {stops[0].observed}."
-        return Judgement(
-            readiness=Readiness.NOT_READY, words=words, rows=rows, seen_at=seen_at
+    pair = dr_pairs().filter(herd=herd).first()
+    primaries = [each for each in members if follows_nobody(each)]
+    silent = [
+        each
+        for each in members
+        if not follows_nobody(each) and state_of(each) is InstanceState.UNKNOWN
+    ]
+    standby = _of_standby(pair, primaries, silent)
+    return _judged(herd, primaries, standby, pair, is_busy=active.exists())
+
+
+def pairs_to_judge() -> QuerySet[DisasterRecovery]:
+    """Give pairs with all that ``judge_pair`` wants, in two queries for all."""
+    key = Concat(Value("herd:"), Cast(OuterRef("herd_id"), CharField()))
+    active = OperationTarget.objects.filter(herd_key=key, state__in=ACTIVE_TARGETS)
+    primaries = Instance.objects.filter(trouble.IS_PRIMARY).select_related("server")
+    return (
+        dr_pairs()
+        .annotate(is_busy=Exists(active))
+        .prefetch_related(
+            Prefetch("herd__instances", queryset=primaries, to_attr="primaries")
         )
-    unknown = [row for row in rows if row.verdict is None]
-    if unknown or standby is None:
-        why = unknown[0].observed if unknown else "no standby is known"
-        return Judgement(
-            readiness=Readiness.UNKNOWN,
-            words=f"Whether it could switch over is not known: {why}.",
-            rows=rows,
-            seen_at=seen_at,
-        )
-    return Judgement(
-        readiness=Readiness.READY,
-        words=f"Ready to switch over to {standby.server.hostname}.",
-        rows=rows,
-        seen_at=seen_at,
     )
+
+
+def judge_pair(pair: DisasterRecovery) -> Judgement:
+    """Judge the herd of a pair; asks the database nothing.
+
+    Args:
+        pair: as ``pairs_to_judge`` gives it.
+    """
+    primaries: list[Instance] = pair.herd.primaries  # type: ignore[attr-defined]
+    is_busy: bool = pair.is_busy  # type: ignore[attr-defined]
+    standby = _of_standby(pair, primaries, ())
+    return _judged(pair.herd, primaries, standby, pair, is_busy=is_busy)
 
 
 def last_examined(herd: Herd) -> OperationTarget | None:
@@ -112,27 +126,55 @@ def last_examined(herd: Herd) -> OperationTarget | None:
     )
 
 
-def _rows(
+def _judged(
     herd: Herd,
-    members: Sequence[Instance],
-    standby: Instance | None,
+    primaries: Sequence[Instance],
+    standby: Iterator[Row],
+    pair: DisasterRecovery | None,
     *,
     is_busy: bool,
-) -> Iterator[Row]:
-    yield _of_primary(members)
-    yield from _of_standby(standby, members)
+) -> Judgement:
+    rows = [_of_primary(primaries), *standby]
     if herd.vhost and conf.dns() is not None:
-        yield _of_name(herd, members)
+        rows.append(_of_name(herd, primaries))
     if is_busy:
-        yield Row(
-            name="Operations",
-            observed="an operation works on this herd",
-            wanted="none",
-            verdict=Verdict.STOP,
+        rows.append(
+            Row(
+                name="Operations",
+                observed="an operation works on this herd",
+                wanted="none",
+                verdict=Verdict.STOP,
+            )
         )
+    readiness, words = _verdict(rows, pair)
+    read = [row.observed_at for row in rows if row.observed_at is not None]
+    return Judgement(
+        readiness=readiness,
+        words=words,
+        rows=tuple(rows),
+        seen_at=min(read, default=None),
+    )
 
 
-def _of_primary(members: Sequence[Instance]) -> Row:
+def _verdict(
+    rows: Sequence[Row], pair: DisasterRecovery | None
+) -> tuple[Readiness, str]:
+    def first(verdict: Verdict | None) -> str:
+        return next((row.observed for row in rows if row.verdict is verdict), "")
+
+    if stop := first(Verdict.STOP):
+        return Readiness.NOT_READY, f"Not ready to switch over: {stop}."
+    if unknown := first(None):
+        words = f"Whether it could switch over is not known: {unknown}."
+        return Readiness.UNKNOWN, words
+    host = pair.server.hostname if pair else "a standby"
+    if warning := first(Verdict.WARN):
+        words = f"Ready to switch over to {host}, but look at this first: {warning}."
+        return Readiness.WARNED, words
+    return Readiness.READY, f"Ready to switch over to {host}."
+
+
+def _of_primary(primaries: Sequence[Instance]) -> Row:
     def row(observed: str, verdict: Verdict | None, at: datetime | None = None) -> Row:
         return Row(
             name="One primary",
@@ -142,7 +184,7 @@ def _of_primary(members: Sequence[Instance]) -> Row:
             observed_at=at,
         )
 
-    found = writers(members)
+    found = writers(primaries)
     if len(found) == 1:
         host = found[0].server.hostname
         if age := _too_old(found[0]):
@@ -151,90 +193,135 @@ def _of_primary(members: Sequence[Instance]) -> Row:
     if found:
         names = " and ".join(each.server.hostname for each in found)
         return row(f"{names} take writes", Verdict.STOP)
-    silent = [
-        each
-        for each in members
-        if each.is_primary and state_of(each) is InstanceState.UNKNOWN
-    ]
+    silent = [each for each in primaries if state_of(each) is InstanceState.UNKNOWN]
     if silent:
         host = silent[0].server.hostname
         return row(f"nothing is known of {host}", None, silent[0].observed_at)
     return row("no member takes writes", Verdict.STOP)
 
 
-def _of_standby(standby: Instance | None, members: Sequence[Instance]) -> Iterator[Row]:
-    def row(name: str, observed: str, wanted: str, verdict: Verdict | None) -> Row:
-        at = standby.observed_at if standby else None
-        return Row(
-            name=name,
-            observed=observed,
-            wanted=wanted,
-            verdict=verdict,
-            observed_at=at,
-        )
+def _of_standby(
+    pair: DisasterRecovery | None,
+    primaries: Sequence[Instance],
+    silent: Sequence[Instance],
+) -> Iterator[Row]:
+    """Judge the standby that would take over.
 
-    if standby is None:
-        yield row("A standby", "no standby is online", "one at least", Verdict.STOP)
+    Args:
+        pair: the herd's, None where no standby of it is online.
+        primaries: what follows nobody.
+        silent: standbys of which nothing is known; one of them may be online.
+    """
+    if pair is not None:
+        yield _of_host(pair.instance, pair.server.hostname)
+        yield _of_streaming(pair.instance, pair.server.hostname)
+        yield from _of_identity(pair, primaries)
+        yield _of_timeline(pair, primaries)
+        yield _of_lag(pair)
         return
-    host = standby.server.hostname
+    observed, verdict = "no standby is online", Verdict.STOP
+    row = Row(name="A standby", observed=observed, wanted="online", verdict=verdict)
+    if silent:
+        observed = f"nothing is known of {silent[0].server.hostname}"
+        row = Row(
+            name="A standby",
+            observed=observed,
+            wanted="online",
+            verdict=None,
+            observed_at=silent[0].observed_at,
+        )
+    yield row
+
+
+def _of_host(standby: Instance, host: str) -> Row:
+    verdict: Verdict | None = None
     if state_of(standby) is not InstanceState.ONLINE:
-        yield row("A standby", f"nothing is known of {host}", "online", None)
+        observed, wanted = f"nothing is known of {host}", "online"
     elif age := _too_old(standby):
-        yield row("A standby", f"{host} was seen {age} ago", "seen lately", None)
+        observed, wanted = f"{host} was seen {age} ago", "seen lately"
     else:
-        yield row("A standby", f"{host} is online", "online", Verdict.OK)
-    streams = {True: Verdict.OK, False: Verdict.STOP, None: None}
-    said = {True: "streams", False: "receives no WAL", None: "was not seen to stream"}
-    yield row(
-        "Streaming",
-        f"{host} {said[standby.is_streaming]}",
-        "streaming",
-        streams[standby.is_streaming],
-    )
-    yield _of_timeline(standby, members)
-    yield _of_lag(standby)
-
-
-def _of_timeline(standby: Instance, members: Sequence[Instance]) -> Row:
-    newest = max((each.timeline or 0 for each in writers(members)), default=0)
-    known = standby.timeline is not None and newest > 0
-    verdict = (
-        None
-        if not known
-        else (Verdict.OK if standby.timeline == newest else Verdict.STOP)
-    )
-    host = standby.server.hostname
+        observed, wanted, verdict = f"{host} is online", "online", Verdict.OK
     return Row(
-        name="Timeline",
-        observed=f"{host} is on timeline {standby.timeline}"
-        if known
-        else "the timelines are not known",
-        wanted=f"{newest}, the primary's" if known else "the primary's",
+        name="A standby",
+        observed=observed,
+        wanted=wanted,
         verdict=verdict,
         observed_at=standby.observed_at,
     )
 
 
-def _of_lag(standby: Instance) -> Row:
-    lag, limit = lag_of(standby), conf.attention().lag
-    octets = lag.octets if lag else None
-    host = standby.server.hostname
-    if octets is None:
-        observed, verdict = f"the lag of {host} is not known", None
-    else:
-        observed = f"{host} is {size(max(0, octets))} behind"
-        verdict = Verdict.OK if octets <= limit else Verdict.WARN
+def _of_streaming(standby: Instance, host: str) -> Row:
+    verdicts = {True: Verdict.OK, False: Verdict.STOP, None: None}
+    said = {True: "streams", False: "receives no WAL", None: "was not seen to stream"}
+    return Row(
+        name="Streaming",
+        observed=f"{host} {said[standby.is_streaming]}",
+        wanted="streaming",
+        verdict=verdicts[standby.is_streaming],
+        observed_at=standby.observed_at,
+    )
+
+
+def _of_identity(
+    pair: DisasterRecovery, primaries: Sequence[Instance]
+) -> Iterator[Row]:
+    """Compare whose copies they are, where that was seen of both."""
+    found = writers(primaries)
+    mine = pair.instance.system_identifier
+    theirs = found[0].system_identifier if len(found) == 1 else ""
+    if not mine or not theirs:
+        return
+    host = pair.server.hostname
+    is_same = mine == theirs
+    yield Row(
+        name="System identifier",
+        observed=f"{host} is a copy of the primary"
+        if is_same
+        else f"{host} is no copy of the primary: its system identifier is {mine}",
+        wanted=f"{theirs}, the primary's",
+        verdict=Verdict.OK if is_same else Verdict.STOP,
+        observed_at=pair.instance.observed_at,
+    )
+
+
+def _of_timeline(pair: DisasterRecovery, primaries: Sequence[Instance]) -> Row:
+    timeline, host = pair.instance.timeline, pair.server.hostname
+    newest = max((each.timeline or 0 for each in writers(primaries)), default=0)
+    verdict: Verdict | None = None
+    observed, wanted = "the timelines are not known", "the primary's"
+    if timeline is not None and newest > 0:
+        observed, wanted = (
+            f"{host} is on timeline {timeline}",
+            f"{newest}, the primary's",
+        )
+        verdict = Verdict.OK if timeline == newest else Verdict.STOP
+    return Row(
+        name="Timeline",
+        observed=observed,
+        wanted=wanted,
+        verdict=verdict,
+        observed_at=pair.instance.observed_at,
+    )
+
+
+def _of_lag(pair: DisasterRecovery) -> Row:
+    lag, limit, host = lag_of_pair(pair), conf.attention().lag, pair.server.hostname
+    verdict: Verdict | None = None
+    observed = f"the lag of {host} is not known"
+    if lag.octets is not None:
+        observed = f"{host} is {size(max(0, lag.octets))} behind"
+        verdict = Verdict.OK if lag.octets <= limit else Verdict.WARN
     return Row(
         name="Lag",
         observed=observed,
         wanted=f"at most {size(limit)}",
         verdict=verdict,
-        observed_at=lag.observed_at if lag else None,
+        observed_at=lag.observed_at,
     )
 
 
-def _of_name(herd: Herd, members: Sequence[Instance]) -> Row:
-    aim = aim_of(herd, [each for each in members if each.is_primary])
+def _of_name(herd: Herd, primaries: Sequence[Instance]) -> Row:
+    aim = aim_of(herd, primaries)
     verdict = {Aim.PRIMARY: Verdict.OK, Aim.ASTRAY: Verdict.WARN, Aim.UNKNOWN: None}
     points = herd.vhost_target or "nothing"
     observed = (
@@ -255,9 +342,9 @@ def _too_old(instance: Instance) -> str:
     """Tell how old a reading is, if that is older than it may be."""
     if instance.observed_at is None:
         return ""
-    age = timezone.now() - instance.observed_at
+    age = metadata_now() - instance.observed_at
     limits = conf.attention()
     allowed = limits.unreported if instance.observed_by == "agent" else limits.unseen
     if age <= timedelta(seconds=allowed):
         return ""
-    return f"{int(age.total_seconds() // 60)} min"
+    return duration_in_words(age.total_seconds())

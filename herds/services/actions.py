@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from herds.domain.outcome import Outcome
 from herds.domain.plan import PlannedTarget
@@ -25,6 +25,8 @@ Runner = Callable[["Target"], str | Outcome]
 
 Narrower = Callable[[Sequence[int]], Sequence[int]]
 """Takes the ids of chosen instances and gives those that an action is about."""
+
+Role = Literal["primary", "standby"]
 
 MENUS = frozenset({"instance", "herd", "server"})
 """The menus whose objects stand for instances, by the names of their models."""
@@ -56,6 +58,9 @@ class Action:
         destroys: whether it moves or destroys something: a second person may be
             asked about it, and the name of what it is done to.
         is_urgent: whether no freeze holds it up: it mends what is broken already.
+        of_role: the role of those members that a herd's page offers it for, None for
+            all; the plan judges it in earnest.
+        of_running: whether those members run; None where that does not matter.
         labels: how menus name it whose objects are something else than its targets,
             by the name of the menu's model.
     """
@@ -76,6 +81,8 @@ class Action:
     goes_back: bool = False
     destroys: bool = False
     is_urgent: bool = False
+    of_role: Role | None = None
+    of_running: bool | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

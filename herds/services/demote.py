@@ -155,6 +155,7 @@ DEMOTE = Action(
     destroys=True,
     words="Makes a primary a replica of the one that has taken over its herd.",
     afterwards="Every one of them streams from its herd's real primary.",
+    of_role="primary",
     plan=_plan,
     run=_run,
     examine=_examine,

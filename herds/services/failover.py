@@ -351,6 +351,7 @@ FAILOVER = Action(
         "may be lost with it."
     ),
     afterwards="Each herd has a new primary; the lost ones are fenced.",
+    of_role="standby",
     plan=_plan,
     run=_run,
     examine=_examine,

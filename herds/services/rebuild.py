@@ -248,6 +248,7 @@ REBUILD = Action(
     destroys=True,
     words="Makes replicas stream again, bringing as little data as their state allows.",
     afterwards="Every one of them streams from its herd's primary.",
+    of_role="standby",
     plan=_plan,
     run=run_rejoin,
     examine=examine_rejoin,

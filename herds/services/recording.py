@@ -54,7 +54,9 @@ def record_vhost(herd_id: int, sight: VhostSight) -> None:
 
 def note_succession(former_id: int, primary_id: int) -> None:
     """Note that a primary was succeeded, whatever becomes of either from then on."""
-    Instance.objects.filter(pk=primary_id).update(master=None, upstream_host="")
+    Instance.objects.filter(pk=primary_id).update(
+        master=None, upstream_host="", is_streaming=None
+    )
     Instance.objects.filter(pk=former_id).update(master_id=primary_id)
 
 

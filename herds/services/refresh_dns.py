@@ -179,6 +179,7 @@ REFRESH_DNS = Action(
     words="Points the virtual host at the herd's recorded primary, and reads it back "
     "from every name server.",
     afterwards="Every virtual host points at its herd's primary.",
+    of_role="primary",
     plan=_plan,
     run=_run,
     examine=_examine,

@@ -110,6 +110,7 @@ RELOAD = Action(
     permission="herds.reload_instance",
     words="Makes PostgreSQL read its configuration files again.",
     afterwards="Every one of them uses its configuration files as they are now.",
+    of_running=True,
     plan=_plan,
     run=_run,
 )

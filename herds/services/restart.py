@@ -67,6 +67,7 @@ RESTART = Action(
     destroys=True,
     words="Stops and starts PostgreSQL; a herd's replicas first, its primary last.",
     afterwards="Every one of them runs with a new postmaster; sessions were ended.",
+    of_running=True,
     plan=_plan,
     run=_run,
 )

@@ -68,6 +68,7 @@ START = Action(
     permission="herds.start_instance",
     words="Starts PostgreSQL where it is stopped; a primary before its replicas.",
     afterwards="Every one of them runs and accepts connections.",
+    of_running=False,
     plan=_plan,
     run=_run,
     needs_members=True,

@@ -63,6 +63,7 @@ STOP = Action(
     destroys=True,
     words="Stops PostgreSQL; sessions are ended and unfinished transactions undone.",
     afterwards="None of them runs; clients cannot connect to them.",
+    of_running=True,
     plan=_plan,
     run=_run,
 )

@@ -426,6 +426,8 @@ SWITCHOVER = Action(
         "nothing or changes nothing."
     ),
     afterwards="Each herd has a new primary, and its virtual host points there.",
+    of_role="standby",
+    of_running=True,
     plan=_plan,
     run=_run,
     examine=_examine,

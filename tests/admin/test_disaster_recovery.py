@@ -6,12 +6,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from herds.domain.states import OperationState, TargetState
 from herds.models import Instance, Operation
 from herds.operations import registry
 from tests import factories
 from tests.doubles.crossing import CROSSING
 
-from .pages import LISTS, visit
+from .pages import LISTS, column, queries_of, visit
 
 PAIRS = LISTS["disasterrecovery"]
 MB = 2**20
@@ -132,3 +133,42 @@ def test_the_history_of_a_pair_tells_of_its_operations(
     page = visit(administrator, f"{PAIRS}{trade.herd_id}/history/")
 
     assert "Rebuild 1 instance of 1 herd in prod" in page.text
+
+
+def test_the_list_says_which_herds_could_be_switched_over(
+    administrator: Client, trade: Instance
+) -> None:
+    Instance.objects.update(timeline=4, is_streaming=None)
+    Instance.objects.exclude(master=None).update(is_streaming=True)
+    quote = factories.instance("quote", "ele01", xlog_pos=5)
+    factories.instance("quote", "ele02", master=quote, xlog_pos=5)
+    busy = factories.instance("zebra", "ele01", xlog_pos=5)
+    follower = factories.instance("zebra", "ele02", master=busy, xlog_pos=5)
+    running = factories.operation(state=OperationState.RUNNING)
+    factories.target(running, follower, TargetState.RUNNING)
+
+    page = visit(administrator, PAIRS)
+
+    assert column(page, -1) == ["? unknown", "✔ ready", "▲ not ready"]
+
+
+def test_the_page_of_a_pair_says_why_its_herd_could_not_move(
+    administrator: Client, trade: Instance
+) -> None:
+    Instance.objects.filter(pk=trade.pk).update(is_streaming=False)
+    Instance.objects.filter(server__hostname="ele02").update(is_online=False)
+
+    page = visit(administrator, f"{PAIRS}{trade.herd_id}/change/")
+
+    assert "Not ready to switch over: ele03 receives no WAL." in page.text
+
+
+def test_more_pairs_take_no_more_queries(
+    administrator: Client, trade: Instance
+) -> None:
+    few = len(queries_of(administrator, PAIRS))
+    for index in range(30):
+        primary = factories.instance(f"herd{index:03}", "a", xlog_pos=5)
+        factories.instance(f"herd{index:03}", "b", master=primary, xlog_pos=5)
+
+    assert len(queries_of(administrator, PAIRS)) == few

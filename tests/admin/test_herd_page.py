@@ -149,7 +149,7 @@ def test_it_says_what_is_wrong_with_a_member(
 def test_two_writers_are_told_at_both(
     administrator: Client, primary: Instance, standby: Instance
 ) -> None:
-    update(standby, master=None, timeline=5)
+    update(standby, master=None, timeline=5, is_streaming=None)
 
     words = words_of(administrator, primary.herd)
 
@@ -220,6 +220,22 @@ def test_a_herd_that_could_move_says_where_to(
         ("standby", {"is_streaming": None}, "is not known: ele02 was not seen to"),
         (
             "primary",
+            {"is_streaming": True},
+            "Not ready to switch over: no member takes",
+        ),
+        ("primary", {"upstream_host": "away"}, "switch over: no member takes"),
+        (
+            "standby",
+            {"is_online": False, "unreachable_since": timezone.now()},
+            "is not known: nothing is known of ele02",
+        ),
+        (
+            "standby",
+            {"system_identifier": "7000000000000000002"},
+            "Not ready to switch over: ele02 is no copy of the primary",
+        ),
+        (
+            "primary",
             {"unreachable_since": timezone.now()},
             "is not known: nothing is known of ele01",
         ),
@@ -238,9 +254,109 @@ def test_a_herd_that_could_not_move_says_why(
     values: dict[str, Any],
     words: str,
 ) -> None:
+    update(primary, system_identifier="7000000000000000001")
     update({"primary": primary, "standby": standby}[member], **values)
 
     assert words in words_of(administrator, primary.herd)
+
+
+def test_a_herd_that_could_move_with_a_warning_says_so(
+    administrator: Client, primary: Instance, standby: Instance
+) -> None:
+    later = timezone.now() + timedelta(milliseconds=1)
+    update(standby, xlog_pos=BEHIND, lag_octets=80 * 2**20, lag_seen_at=later)
+
+    words = words_of(administrator, primary.herd)
+
+    assert (
+        "▲ ready, look first Ready to switch over to ele02, but look at this first: "
+        "ele02 is 80.0 MB behind."
+    ) in words
+
+
+def test_the_lag_of_a_cascade_is_that_behind_the_primary(
+    administrator: Client, primary: Instance, standby: Instance
+) -> None:
+    seen = timezone.now() + timedelta(milliseconds=1)
+    long_ago = {"observed_at": timezone.now() - timedelta(seconds=20)}
+    update(standby, is_online=False, lag_octets=70 * 2**20, lag_seen_at=seen)
+    factories.instance(
+        host="ele03",
+        master=standby,
+        timeline=4,
+        xlog_pos=BEHIND,
+        is_streaming=True,
+        lag_octets=0,
+        lag_seen_at=seen,
+        **long_ago,
+    )
+
+    assert "ele03 is 70.0 MB behind." in words_of(administrator, primary.herd)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"upstream_host": "away.test"}, "Follows away.test, which is no member"),
+        ({"is_streaming": False}, "Is in recovery and follows nobody"),
+    ],
+)
+def test_what_only_looks_like_a_primary_is_told_and_is_no_second_writer(
+    administrator: Client,
+    primary: Instance,
+    standby: Instance,
+    values: dict[str, Any],
+    words: str,
+) -> None:
+    factories.instance(host="ele03", timeline=4, xlog_pos=AT, **values)
+
+    text = words_of(administrator, primary.herd)
+
+    assert words in text
+    assert "Ready to switch over to ele02." in text
+
+
+def test_what_was_seen_of_a_silent_member_is_not_told_as_if_it_were_so(
+    administrator: Client, primary: Instance, standby: Instance
+) -> None:
+    assert "Streams yes" in words_of(administrator, primary.herd)
+
+    update(standby, unreachable_since=timezone.now())
+
+    assert "Streams unknown" in words_of(administrator, primary.herd)
+    page = visit(administrator, f"/admin/herds/instance/{standby.pk}/change/")
+    assert "Streaming: ? unknown" in page.text
+
+
+def test_members_lead_to_their_servers(
+    administrator: Client, client: Client, primary: Instance
+) -> None:
+    address = f'href="/admin/herds/server/{primary.server_id}/change/"'
+    assert address in page_of(administrator, primary.herd)
+
+    client.force_login(factories.user("vera", "herds.view_herd"))
+
+    assert address not in page_of(client, primary.herd)
+
+
+@pytest.mark.parametrize(
+    ("has_environment", "has_server", "words"),
+    [
+        (False, False, "Choose an environment for it below"),
+        (True, False, "Add a server of prod first"),
+        (True, True, "Add an instance of it on a server of prod."),
+    ],
+)
+def test_a_herd_of_none_says_what_to_do_first(
+    administrator: Client, has_environment: bool, has_server: bool, words: str
+) -> None:
+    herd = factories.herd()
+    if has_server:
+        factories.server("ele01")
+    if not has_environment:
+        Herd.objects.update(environment=None)
+
+    assert words in words_of(administrator, herd)
 
 
 def test_the_checks_of_the_last_plan_stand_below(
@@ -254,8 +370,38 @@ def test_the_checks_of_the_last_plan_stand_below(
 
     page = visit(administrator, f"/admin/herds/herd/{primary.herd_id}/change/")
 
-    (row,) = page.tables["Checks made on the hosts"][1:]
-    assert row[:2] == ["✔ fine", "Archiver"]
+    (row,) = page.tables["Checks of trade"][1:]
+    assert row[:3] == ["✔ fine", "ele02", "Archiver"]
+    assert "to switch over to ele02" in page.text
+
+
+@pytest.mark.parametrize("verdict", ["ok", "stop"])
+def test_the_checks_of_a_plan_are_unfolded_where_one_stops_it(
+    administrator: Client, primary: Instance, standby: Instance, verdict: str
+) -> None:
+    plan = factories.operation(action="switchover")
+    factories.target(plan, standby, checks=[factories.check(verdict, name="Archiver")])
+
+    html = page_of(administrator, primary.herd)
+
+    unfolded = '<details class="ele-op-checks" open>' in html
+    assert unfolded is (verdict == "stop")
+
+
+def test_who_may_not_see_operations_sees_none_and_is_told_that_one_runs(
+    client: Client, primary: Instance, standby: Instance
+) -> None:
+    plan = factories.operation(action="switchover")
+    factories.target(plan, standby, checks=[factories.check(name="Archiver")])
+    running = factories.operation(state=OperationState.RUNNING)
+    factories.target(running, standby, TargetState.RUNNING)
+    client.force_login(factories.user("vera", "herds.view_herd"))
+
+    page = visit(client, f"/admin/herds/herd/{primary.herd_id}/change/")
+
+    assert "an operation works on this herd" in page.text
+    assert "Last operations" not in page.tables
+    assert "Archiver" not in page.text
 
 
 def test_operations_on_the_herd_stand_there_and_hold_it(
@@ -266,8 +412,71 @@ def test_operations_on_the_herd_stand_there_and_hold_it(
 
     page = visit(administrator, f"/admin/herds/herd/{primary.herd_id}/change/")
 
-    assert page.tables["Last operations"][1][:3] == ["restart", "ele02", "◐ running"]
+    assert page.tables["Last operations"][1][:3] == [
+        f"{running.pk}: restart",
+        "ele02",
+        "◐ running",
+    ]
     assert "an operation works on this herd" in page.text
+
+
+def test_what_runs_comes_first_and_an_operation_is_one_line(
+    administrator: Client, primary: Instance, standby: Instance
+) -> None:
+    third = factories.instance(host="ele03", master=primary)
+    fourth = factories.instance(host="ele04", master=primary)
+    running = factories.operation(state=OperationState.RUNNING)
+    factories.target(running, standby, TargetState.RUNNING)
+    for _ in range(6):
+        ended = factories.operation(state=OperationState.PARTLY)
+        for each in (primary, standby, third):
+            factories.target(ended, each, TargetState.SUCCEEDED, outcome="Restarted.")
+        factories.target(ended, fourth, TargetState.FAILED, outcome="Did not start.")
+
+    page = visit(administrator, f"/admin/herds/herd/{primary.herd_id}/change/")
+
+    lines = page.tables["Last operations"][1:]
+    assert len(lines) == 5
+    assert lines[0][2] == "◐ running"
+    assert lines[1][:3] == [
+        f"{ended.pk}: restart",
+        "ele01 ele02 ele03 and 1 more",
+        "▲ partly",
+    ]
+    assert lines[1][3].startswith("Did not start.")
+
+
+def test_all_operations_of_a_herd_are_a_link_away(
+    administrator: Client, primary: Instance
+) -> None:
+    theirs = factories.operation(state=OperationState.SUCCEEDED, headline="Theirs")
+    factories.target(theirs, primary, TargetState.SUCCEEDED)
+    foreign = factories.operation(state=OperationState.SUCCEEDED, headline="Foreign")
+    factories.target(foreign, factories.instance("quote"), TargetState.SUCCEEDED)
+
+    page = visit(administrator, f"/admin/herds/herd/{primary.herd_id}/change/")
+    listed = visit(administrator, page.links["All operations on this herd"])
+
+    assert "Theirs" in listed.text
+    assert "Foreign" not in listed.text
+    assert "By herd" in listed.text
+    assert "By herd" not in visit(administrator, "/admin/herds/operation/").text
+
+
+@pytest.mark.parametrize("asked", ["x", "1 or 1=1", "9" * 30, "-1"])
+def test_a_meaningless_herd_filters_nothing(administrator: Client, asked: str) -> None:
+    answer = administrator.get("/admin/herds/operation/", {"herd": asked})
+
+    assert answer.status_code == 200
+    assert "By herd" not in answer.content.decode()
+
+
+def test_a_herd_that_is_gone_has_no_operations(administrator: Client) -> None:
+    factories.operation(state=OperationState.SUCCEEDED, headline="Somebody else's")
+
+    page = visit(administrator, "/admin/herds/operation/?herd=4711")
+
+    assert "Somebody else" not in page.text
 
 
 def test_the_live_part_is_given_alone_to_htmx_only(
@@ -279,7 +488,9 @@ def test_the_live_part_is_given_alone_to_htmx_only(
     whole = administrator.get(address)
 
     assert len(Tree(alone.content.decode()).members) == 2
+    assert b'<div id="herd-judged" hx-swap-oob="innerHTML">' in alone.content
     assert b"<html" not in alone.content
+    assert b"hx-swap-oob" not in administrator.get(whole.url).content  # type: ignore[attr-defined]
     assert whole.status_code == 302
 
 
@@ -296,10 +507,16 @@ def test_many_members_take_no_more_queries(
     administrator: Client, primary: Instance, standby: Instance, page: str
 ) -> None:
     address = f"/admin/herds/herd/{primary.herd_id}/{page}/"
+    factories.instance(host="ele31", master=primary)
+    done = factories.operation(state=OperationState.SUCCEEDED)
+    factories.target(done, primary, TargetState.SUCCEEDED)
     few = len(queries_of(administrator, address, headers=HTMX))
     for number in range(3, 31):
         member = factories.instance(host=f"ele{number:02}", master=primary)
         if number % 2:
             Fence.objects.create(instance=member)
+        done = factories.operation(state=OperationState.SUCCEEDED)
+        for each in (primary, member):
+            factories.target(done, each, TargetState.SUCCEEDED)
 
     assert len(queries_of(administrator, address, headers=HTMX)) == few

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -118,6 +119,42 @@ def test_what_is_observed_cannot_be_typed(administrator: Client) -> None:
         "",
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"is_streaming": True}, "Streaming: ✔ streams"),
+        ({"is_streaming": False}, "Streaming: ✖ receives no WAL"),
+        ({"is_streaming": None}, "Streaming: ? not seen"),
+        ({"timeline": 7}, "Timeline: 7"),
+        ({"system_identifier": "7300000000000000001"}, "7300000000000000001"),
+        (
+            {"slot_name": "ele09", "slot_octets": 3 * 2**30},
+            "ele09 holds 3.0 GB of WAL, and nobody uses it",
+        ),
+        ({"observed_by": "agent"}, "by the agent on its host"),
+        ({"observed_by": "worker"}, "by a worker, over SSH"),
+    ],
+)
+def test_the_page_of_an_instance_shows_what_was_seen_and_by_whom(
+    administrator: Client, values: dict[str, Any], words: str
+) -> None:
+    primary = factories.instance()
+    standby = factories.instance(host="ele02", master=primary, **values)
+
+    page = visit(administrator, f"/admin/herds/instance/{standby.pk}/change/")
+
+    assert words in page.text
+
+
+def test_the_page_of_a_primary_says_nothing_of_streaming(administrator: Client) -> None:
+    primary = factories.instance()
+
+    page = visit(administrator, f"/admin/herds/instance/{primary.pk}/change/")
+
+    assert "Streaming" not in page.text
+    assert "Idle Slot" not in page.text
 
 
 def test_an_instance_stays_with_its_herd_and_server(administrator: Client) -> None:

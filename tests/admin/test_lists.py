@@ -71,7 +71,10 @@ def headings(client: Client, model: str) -> list[str]:
         ),
         (
             "disasterrecovery",
-            ["Herd", "Primary", "DR Container", "MB Lag", "Virtual Host"],
+            [
+                *("Herd", "Primary", "DR Container", "MB Lag", "Virtual Host"),
+                "Switchover",
+            ],
         ),
     ],
 )

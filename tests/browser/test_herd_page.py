@@ -63,13 +63,20 @@ def test_the_tree_changes_while_one_reads_and_menus_stay_open(
     picture(page, "herd")
     menu = page.locator("details", has=page.get_by_label("Actions on ele02"))
     menu.locator("summary").click()
+    page.get_by_text("What readiness is judged by").click()
+    judged = page.locator("#herd-judged")
+    expect(judged).to_contain_text("ele02 streams")
 
     with page.expect_response("**/live/"):
         Instance.objects.filter(server__hostname="ele04").update(is_online=False)
+        Instance.objects.filter(server__hostname="ele02").update(is_streaming=False)
     with page.expect_response("**/live/"):
         pass
 
-    expect(page.locator(".ele-tree")).not_to_contain_text("Receives no WAL")
+    ele04 = page.locator(".ele-node", has=page.get_by_role("link", name="ele04"))
+    expect(ele04).not_to_contain_text("Receives no WAL")
+    expect(judged).to_be_visible()
+    expect(judged).not_to_contain_text("ele02 streams")
     expect(menu).to_have_attribute("open", "")
     menu.get_by_role("button", name="Restart…").click()
     page.wait_for_url("**/confirm/")

@@ -21,8 +21,9 @@ from herds.domain.states import OperationState, TargetState
 from herds.errors import CommandTimedOut, HostUnreachable
 from herds.models import Herd, HostRefresh, Instance, Operation, Server
 from herds.operations.refresher import Refresher
-from herds.selectors.inventory import InstanceState, state_of
-from herds.services import rounds
+from herds.selectors.herd_tree import writers
+from herds.selectors.inventory import InstanceState, members_of, state_of
+from herds.services import recording, rounds
 from tests import factories
 from tests.doubles.clusters import SimulatedFleet
 from tests.doubles.engine import make_herd, on, until, working
@@ -440,3 +441,20 @@ def test_a_worker_looks_by_itself_and_not_where_it_is_switched_off(
     began = datetime.now(UTC)
     with working(fleet):
         until(lambda: _seen_since(herd, "ele02", began))
+
+
+# Who took over -------------------------------------------------------------------
+
+
+def test_who_took_over_takes_writes_before_anybody_looks_again(herd: Herd) -> None:
+    old = Instance.objects.get(server__hostname="ele01")
+    new = Instance.objects.get(server__hostname="ele02")
+    now = timezone.now()
+    Instance.objects.filter(pk=new.pk).update(
+        is_online=True, is_streaming=True, observed_at=now
+    )
+
+    recording.note_succession(old.pk, new.pk)
+
+    members = [each.instance for each in members_of(herd)]
+    assert [each.pk for each in writers(members)] == [new.pk]

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.backends import ModelBackend
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver
 from django.utils.module_loading import import_string
@@ -83,6 +83,18 @@ class ElephaasAdminSite(admin.AdminSite):
         return sorted(
             apps, key=lambda app: (_rank(app["app_label"], APP_ORDER), app["name"])
         )
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Let people give themselves another password, and note that they did."""
+        from herds.logins import note_own_password
+
+        before = getattr(request.user, "password", "")
+        response: HttpResponse = super().password_change(request, extra_context)
+        if getattr(request.user, "password", "") != before:
+            note_own_password(request)
+        return response
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -34,3 +34,11 @@ def note_failure(
     name = str(credentials.get("username", ""))
     address = client_address(request) if request is not None else ""
     audit.record_change(name, address, "failed to log in")
+
+
+def note_own_password(request: HttpRequest) -> None:
+    """Note that somebody gave themselves another password."""
+    name = request.user.get_username()
+    audit.record_change(
+        name, client_address(request), "changed password", kind="user", name=name
+    )

@@ -122,8 +122,22 @@ class OperateMixin(TypedAdmin[M]):
         ]
 
     def actions_on(self, request: HttpRequest, obj: M) -> list[Action]:
-        """List the actions that the object's page offers this person."""
-        return permitted_actions(request, self.model)
+        """List the actions that the object's page offers this person, where it lies."""
+        offered, rights = (
+            permitted_actions(request, self.model),
+            rights_of(request.user),
+        )
+        if all(rights.may(action.permission, None) for action in offered):
+            return offered
+        chosen = self.instances_of(self.model._default_manager.filter(pk=obj.pk))
+        places: set[int | None] = {
+            *chosen.order_by().values_list("herd__environment", flat=True)
+        }
+        return [
+            action
+            for action in offered
+            if any(rights.may(action.permission, place) for place in places or {None})
+        ]
 
     def history_view(
         self,

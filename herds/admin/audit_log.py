@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -16,13 +17,35 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from herds.models import AuditEntry
+from herds.models import (
+    AuditEntry,
+    Discovery,
+    Environment,
+    Freeze,
+    Grant,
+    Herd,
+    Instance,
+    Server,
+)
+from herds.operations import audit
 
 from . import badges
 from .base import HelpMixin, ReadOnlyMixin
 
 MOST_ROWS = 100_000
 """Rows of one export; narrow it by filters for older ones."""
+
+KINDS = (
+    "operation",
+    *(
+        str(model._meta.verbose_name).lower()
+        for model in (
+            *(Environment, Herd, Server, Instance, Discovery),
+            *(Grant, Freeze, User, Group),
+        )
+    ),
+)
+"""What entries are about, as ``audited.note`` and ``audit.record`` name it."""
 
 _FIELDS = (
     "audit_id",
@@ -41,6 +64,76 @@ _FIELDS = (
 _CHUNK = 2000
 
 
+class EventFilter(admin.SimpleListFilter):
+    """By what was done; the choices are known, and cost no look through the log."""
+
+    title = "what was done"
+    parameter_name = "event"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Offer all that is written down."""
+        return [(each, each) for each in audit.EVENTS]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> QuerySet[AuditEntry]:
+        """Keep the entries of what was chosen."""
+        return _keep(queryset, self.value(), "event")
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By the kind of what it was done to."""
+
+    title = "what it was done to"
+    parameter_name = "kind"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Offer every kind."""
+        return [(each, each) for each in KINDS]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> QuerySet[AuditEntry]:
+        """Keep the entries of the chosen kind."""
+        return _keep(queryset, self.value(), "kind")
+
+
+class PlaceFilter(admin.SimpleListFilter):
+    """Entries of one environment, by the name that it had then."""
+
+    title = "environment"
+    parameter_name = "place"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Offer the environments of today."""
+        names = Environment.objects.values_list("env_name", flat=True)
+        return [(name, name) for name in names]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> QuerySet[AuditEntry]:
+        """Leave the entries that name the environment; deleted ones can be typed."""
+        return _keep(queryset, self.value(), "environments")
+
+
+def _keep(
+    queryset: QuerySet[AuditEntry], value: str | None, column: str
+) -> QuerySet[AuditEntry]:
+    if not value:
+        return queryset
+    if "\x00" in value:  # no text of the database can hold it
+        return queryset.none()
+    if column == "environments":
+        return queryset.filter(environments__contains=[value])
+    return queryset.filter(**{column: value})
+
+
 class _Echo:
     """A file that gives back what is written to it."""
 
@@ -57,7 +150,7 @@ class AuditEntryAdmin(HelpMixin[AuditEntry], ReadOnlyMixin[AuditEntry]):
     first_step = "It fills by itself."
     list_display = ("when", "who", "address", "what", "difference")
     list_display_links = None
-    list_filter = ("event", "kind")
+    list_filter = (EventFilter, KindFilter, PlaceFilter)
     list_per_page = 100
     search_fields = ("who", "name", "number", "address", "words")
     search_help_text = "Searches people, names, numbers, addresses and sentences."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
@@ -27,53 +28,35 @@ class AuditedMixin(TypedAdmin[M]):
         """Save, and note what was there before and what is there now."""
         with transaction.atomic():
             old = self.model._default_manager.filter(pk=obj.pk).first()
-            before = values_of(old) if change and old is not None else None
             super().save_model(request, obj, form, change)
-            after = values_of(obj)
-            if before is not None:
-                changed = {name for name in after if before.get(name) != after[name]}
-                if not changed:
-                    return
-                before = {name: before.get(name) for name in changed}
-                after = {name: after[name] for name in changed}
-            event = "changed" if change else "added"
-            _note(request, event, obj, before=before, after=after)
+            if change and old is not None:
+                _note_difference(request, obj, values_of(old), values_of(obj))
+            else:
+                note(request, "added", obj, after=values_of(obj))
 
     def save_related(
         self, request: HttpRequest, form: Any, formsets: Any, change: bool
     ) -> None:
         """Save what hangs on the row, and note what was changed of it."""
-        super().save_related(request, form, formsets, change)
-        lists = {
-            name: sorted(map(str, form.cleaned_data[name]))
-            for name in form.changed_data
-            if name in {field.name for field in self.model._meta.many_to_many}
-        }
-        rows = [
-            f"{verb} {row}"
-            for formset in formsets
-            for verb, found in (
-                ("added", formset.new_objects),
-                ("changed", [row for row, _ in formset.changed_objects]),
-                ("deleted", formset.deleted_objects),
-            )
-            for row in found
-        ]
-        if lists or rows:
-            after = {**lists, **({"rows": rows} if rows else {})}
-            _note(request, "changed", form.instance, after=after)
+        with transaction.atomic():
+            super().save_related(request, form, formsets, change)
+            lists = {field.name for field in self.model._meta.many_to_many}
+            changed = [name for name in form.changed_data if name in lists]
+            _note_difference(request, form.instance, *_values(form, changed))
+            for formset in formsets:
+                _note_rows(request, formset)
 
     def delete_model(self, request: HttpRequest, obj: M) -> None:
         """Delete, and note what was there."""
         with transaction.atomic():
-            _note(request, "deleted", obj, before=values_of(obj))
+            note(request, "deleted", obj, before=values_of(obj))
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[M]) -> None:
         """Delete several, and note what was there."""
         with transaction.atomic():
             for obj in queryset:
-                _note(request, "deleted", obj, before=values_of(obj))
+                note(request, "deleted", obj, before=values_of(obj))
             super().delete_queryset(request, queryset)
 
 
@@ -88,7 +71,7 @@ def values_of(row: Model) -> dict[str, Any]:
     }
 
 
-def _note(
+def note(
     request: HttpRequest,
     event: str,
     obj: Model,
@@ -96,8 +79,22 @@ def _note(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    environment = getattr(obj, "environment", None) or getattr(
-        getattr(obj, "herd", None), "environment", None
+    """Note what the person of a request did to a row, in the name of the request.
+
+    Args:
+        request: who, and from where.
+        event: what was done: added, changed, deleted, placed, …
+        obj: to what.
+        before: the values that were there, by their names.
+        after: the values that are there now.
+    """
+    place = next(
+        (
+            environment
+            for each in (obj, getattr(obj, "herd", None), getattr(obj, "server", None))
+            if (environment := getattr(each, "environment", None)) is not None
+        ),
+        None,
     )
     audit.record_change(
         request.user.get_username(),
@@ -105,12 +102,51 @@ def _note(
         event,
         kind=str(obj._meta.verbose_name).lower(),
         name=str(obj),
-        number=str(obj.pk),
-        environments=[environment.env_name] if environment else [],
+        number="" if obj.pk is None else str(obj.pk),
+        environments=[place.env_name] if place else [],
         before=before,
         after=after,
     )
 
 
+def _note_difference(
+    request: HttpRequest, obj: Model, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    changed = [name for name in after if before.get(name) != after[name]]
+    if changed:
+        note(
+            request,
+            "changed",
+            obj,
+            before={name: before.get(name) for name in changed},
+            after={name: after[name] for name in changed},
+        )
+
+
+def _note_rows(request: HttpRequest, formset: Any) -> None:
+    """Note what was added, changed and deleted among the rows below a row's form."""
+    for row in formset.new_objects:
+        note(request, "added", row, after=values_of(row))
+    gone = set(formset.deleted_forms)
+    for form in formset.initial_forms:
+        if form in gone:
+            before, _ = _values(form, form.initial)
+            note(request, "deleted", form.instance, before=before)
+        elif form.has_changed():
+            _note_difference(request, form.instance, *_values(form, form.changed_data))
+
+
+def _values(form: Any, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give what a form was filled with, and what was sent, of some of its fields."""
+    sent = getattr(form, "cleaned_data", {})
+    return (
+        {name: _plain(form.initial.get(name)) for name in names},
+        {name: _plain(sent.get(name)) for name in names},
+    )
+
+
 def _plain(value: Any) -> Any:
+    """Give a value as JSON holds it; lists in an order of their own."""
+    if isinstance(value, list | tuple | set | frozenset | QuerySet):
+        return sorted(map(str, value))
     return value if isinstance(value, str | int | bool | type(None)) else str(value)

@@ -17,10 +17,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from herds.admin import badges, facts
+from herds.admin.audited import AuditedMixin, note, values_of
 from herds.admin.badges import Health
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter
 from herds.admin.forms import EnvironmentChoices, HerdChoiceField
+from herds.admin.servers import may_accept_key
 from herds.errors import ElephaasError
 from herds.models import Discovery, Environment, Herd
 from herds.selectors import discoveries
@@ -104,7 +106,7 @@ class PlaceForm(forms.Form):
 
 
 @admin.register(Discovery)
-class DiscoveryAdmin(InventoryAdmin[Discovery]):
+class DiscoveryAdmin(AuditedMixin[Discovery], InventoryAdmin[Discovery]):
     """Instances that agents found and nobody has placed in a herd yet."""
 
     list_display = [
@@ -227,10 +229,19 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
         founded: Any = placed.founded
         if founded is not None:
             self.log_addition(request, founded, f"Made for what {server} reported.")
+            note(request, "added", founded, after=values_of(founded))
         if placed.moved is not None:
             story = f"Given the environment {facts.environment_name(server)}."
             self.log_change(request, server, story)
+            note(
+                request,
+                "changed",
+                server,
+                before={"environment": None},
+                after={"environment": server.environment_id},
+            )
         self.log_addition(request, instance, "Placed as its agent reported it.")
+        note(request, "placed", instance, after=values_of(instance))
         self.message_user(
             request,
             f"Placed {instance}, as its agent reported it. Nothing was done on "
@@ -238,7 +249,7 @@ class DiscoveryAdmin(InventoryAdmin[Discovery]):
             messages.SUCCESS,
         )
         site = self.admin_site.name
-        if not server.host_key and request.user.has_perm("herds.change_server"):
+        if not server.host_key and may_accept_key(request, server):
             address = reverse(f"{site}:herds_server_host_key", args=[server.pk])
             self.message_user(
                 request,

@@ -15,9 +15,10 @@ from django.views.decorators.http import require_safe
 from herds.admin import badges
 from herds.admin.audited import AuditedMixin
 from herds.admin.base import InventoryAdmin
+from herds.admin.servers import ACCEPT
 from herds.models import Environment, Freeze, Grant
 from herds.operations import registry
-from herds.operations.leave import OVERRIDE
+from herds.operations.leave import CANCEL, OVERRIDE
 
 if TYPE_CHECKING:
     TypedForm = forms.ModelForm[Grant]
@@ -64,9 +65,17 @@ def _in_css(text: str) -> str:
 
 def actions_to_grant() -> list[tuple[str, str]]:
     """List what can be granted in an environment, by permission."""
-    granted = {action.permission: action.verb for action in registry.all_actions()}
+    granted: dict[str, str] = {}
+    for action in registry.all_actions():
+        # Fencing takes the permission of failing over, which comes first.
+        granted.setdefault(action.permission, action.verb.removesuffix(" of"))
     granted.pop("herds.add_instance", None)  # Django's own, and the same everywhere
-    return [*granted.items(), (OVERRIDE, "Make changes during a freeze")]
+    return [
+        *granted.items(),
+        (CANCEL, "Cancel other people's operations"),
+        (ACCEPT, "Accept host keys"),
+        (OVERRIDE, "Make changes during a freeze"),
+    ]
 
 
 class GrantForm(TypedForm):

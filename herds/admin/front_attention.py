@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from herds.admin.badges import Health
 from herds.operations import registry
 from herds.selectors.attention import Help, Kind, Line, Section, survey
+from herds.selectors.rights import rights_of
 from herds.selectors.trouble import HERD_KINDS, INSTANCE_KINDS
 
 _MARKS = {
@@ -126,7 +127,7 @@ def _drawn(request: HttpRequest, line: Line) -> AttentionLine:
         mark=mark,
         url=_page_of(line),
         buttons=tuple(
-            button for each in line.helps for button in _buttons(request, each)
+            button for each in line.helps for button in _buttons(request, line, each)
         ),
         since=line.since,
         seen_at=line.seen_at,
@@ -171,14 +172,14 @@ def _rest(section: Section) -> Rest | None:
     return Rest(count=section.more, url=_list_of(section.kind))
 
 
-def _buttons(request: HttpRequest, help_: Help) -> Iterator[Button]:
+def _buttons(request: HttpRequest, line: Line, help_: Help) -> Iterator[Button]:
     """Offer what helps to whoever has the permission; the engine checks it again."""
     if help_.action == "place":
         yield from _placing(request, help_)
         return
     known = {action.name: action for action in registry.all_actions()}
     action = known.get(help_.of or help_.action)
-    if action is None or not request.user.has_perm(action.permission):
+    if action is None or not _may(request, line, action.permission):
         return
     name = f"{help_.action}-{help_.model}-{help_.pk}"
     if help_.action == "resume":
@@ -191,6 +192,14 @@ def _buttons(request: HttpRequest, help_: Help) -> Iterator[Button]:
         label = action.button_in(help_.model) + ("…" if action.confirm else "")
         url = _address(f"herds_{help_.model}_operate", help_.pk, action.name)
         yield Button(label=label, url=url, name=name)
+
+
+def _may(request: HttpRequest, line: Line, permission: str) -> bool:
+    """Tell whether to offer it; an operation may lie in several environments."""
+    rights = rights_of(request.user)
+    if line.model == "operation":
+        return rights.may_somewhere(permission)
+    return rights.may_in(permission, line.environment)
 
 
 def _placing(request: HttpRequest, help_: Help) -> Iterator[Button]:

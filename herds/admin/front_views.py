@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from herds.selectors import trouble
+from herds.selectors.rights import rights_of
 from herds.services.refresh import REFRESH
 
 from .asking import plan_operation
@@ -57,7 +58,9 @@ def refresh_view(request: HttpRequest, model: str, pk: int) -> HttpResponse:
         Http404: the address names neither.
         PermissionDenied: this person may not see instances or not refresh them.
     """
-    if not may_see_figures(request) or not request.user.has_perm(REFRESH.permission):
+    if not may_see_figures(request) or not rights_of(request.user).may_somewhere(
+        REFRESH.permission
+    ):
         raise PermissionDenied
     chosen = {
         "server": Q(server=pk),

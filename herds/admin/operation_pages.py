@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -29,6 +30,7 @@ from herds.domain.states import (
 from herds.errors import PreconditionFailed
 from herds.models import Operation, OperationStep, OperationTarget
 from herds.operations import reaper, registry
+from herds.operations.leave import CANCEL
 from herds.operations.runbook import has_runbook, runbook_of
 from herds.selectors.operations import output_of
 from herds.selectors.rights import rights_of
@@ -261,15 +263,22 @@ def _buttons(request: HttpRequest, progress: Progress) -> dict[str, Any]:
     operation = progress.operation
     user = request.user
     is_own = operation.requested_by_id == user.pk
+    action = known_action(operation)
     is_permitted = may_act(request, operation)
     failed = sum(progress.counts.get(state, 0) for state in RETRYABLE_TARGETS)
     is_over = operation.state not in ACTIVE_OPERATIONS
     return {
         "may_cancel": (
             operation.state in {OperationState.QUEUED, OperationState.RUNNING}
-            and (is_own or user.has_perm("herds.cancel_operation"))
+            and (is_own or may_in_all(request, CANCEL, operation))
         ),
-        "may_resume": operation.state == OperationState.INTERRUPTED and is_permitted,
+        "may_resume": (
+            operation.state == OperationState.INTERRUPTED
+            and action is not None
+            and may_in_all(
+                request, action.permission, operation, TargetState.INTERRUPTED
+            )
+        ),
         "may_retry": bool(failed) and is_over and is_permitted,
         "retry_count": failed,
         "resume_count": progress.counts.get(TargetState.INTERRUPTED, 0),
@@ -286,8 +295,39 @@ def may_act(request: HttpRequest, operation: Operation) -> bool:
         return True
     if not rights.may_somewhere(action.permission):
         return False
-    places = operation.targets.values_list("herd__environment", flat=True).distinct()
-    return any(rights.may(action.permission, place) for place in places)
+    return any(rights.may(action.permission, place) for place in _places(operation))
+
+
+def may_in_all(
+    request: HttpRequest,
+    permission: str,
+    operation: Operation,
+    state: TargetState | None = None,
+) -> bool:
+    """Tell whether a person has a permission wherever an operation has targets.
+
+    Args:
+        request: whose.
+        permission: which, such as herds.cancel_operation.
+        operation: about which; what is gone of it takes the permission everywhere.
+        state: leaves out the targets in other states.
+    """
+    rights = rights_of(request.user)
+    if rights.may(permission, None):
+        return True
+    if not rights.may_somewhere(permission):
+        return False
+    places = list(_places(operation, state))
+    return bool(places) and all(rights.may(permission, place) for place in places)
+
+
+def _places(
+    operation: Operation, state: TargetState | None = None
+) -> Iterable[int | None]:
+    targets = operation.targets.all()
+    if state is not None:
+        targets = targets.filter(state=state)
+    return targets.order_by().values_list("herd__environment", flat=True).distinct()
 
 
 def known_action(operation: Operation) -> Action | None:

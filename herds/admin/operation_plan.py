@@ -14,11 +14,11 @@ from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from herds.domain.lsn import Lsn
 from herds.domain.plan import Verdict
 from herds.domain.states import TargetState
 from herds.domain.way import Part, way_of
 from herds.models import Operation, OperationTarget
+from herds.services.identity import identity_words
 
 from . import badges
 from . import operation_words as words
@@ -205,7 +205,7 @@ def plan_of(
         herd_key: leaves out the other herds where it is given.
         chosen: what was chosen on the page already, as ``choices_in`` reads it.
     """
-    targets = operation.targets.select_related("instance").order_by("position")
+    targets = operation.targets.order_by("position")
     if herd_key is not None:
         targets = targets.filter(herd_key=herd_key)
     rows = [_target_row(target, chosen or {}) for target in targets]
@@ -236,28 +236,10 @@ def _target_row(target: OperationTarget, chosen: Mapping[str, str]) -> TargetRow
         ],
         typed=plan.get("typed", ""),
         afterwards=plan.get("afterwards", ""),
-        identity=_identity(target),
-        seen_at=target.instance.observed_at if target.instance else None,
+        identity=identity_words(plan.get("identity", {})),
+        seen_at=parse_datetime(plan.get("identity", {}).get("seen_at", "")),
         way=way_of(plan),
     )
-
-
-def _identity(target: OperationTarget) -> str:
-    """Say which cluster exactly it is about, so that a wrong one is noticed."""
-    facts = target.plan.get("facts", {})
-    instance = target.instance
-    parts = [
-        f"port {facts['port']}" if "port" in facts else "",
-        str(facts.get("data_directory", "")),
-    ]
-    if instance is not None:
-        parts += [
-            f"system {instance.system_identifier}"
-            if instance.system_identifier
-            else "",
-            f"WAL at {Lsn(instance.xlog_pos)}" if instance.xlog_pos else "",
-        ]
-    return ", ".join(filter(None, parts))
 
 
 def _refusal(target: OperationTarget) -> str:

@@ -15,13 +15,14 @@ from django.utils.safestring import SafeString
 
 from herds import conf
 from herds.admin import badges, facts
-from herds.admin.audited import AuditedMixin
+from herds.admin.audited import AuditedMixin, note
 from herds.admin.base import InventoryAdmin
 from herds.admin.filters import EnvironmentFilter
 from herds.admin.forms import HostKeyFields, ServerForm, read_shown_key, sign_shown_key
 from herds.errors import ElephaasError
 from herds.models import Server
 from herds.selectors import inventory
+from herds.selectors.rights import rights_of, who_may
 from herds.services import servers
 from herds.services.servers import HostKey
 
@@ -51,7 +52,7 @@ class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
         """Show the accepted host key of a server that exists."""
         if obj is None:
             return self.fields
-        may_accept = request.user.has_perm(ACCEPT)
+        may_accept = may_accept_key(request, obj)
         shown = ["host_key_to_compare" if may_accept else "accepted_key"]
         if obj.reported_at is not None:
             shown.append("agent")
@@ -105,8 +106,8 @@ class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
         server = self.get_object(request, object_id)
         if server is None:
             raise Http404(f"There is no server {object_id}.")
-        if not request.user.has_perm(ACCEPT):
-            raise PermissionDenied
+        if not may_accept_key(request, server):
+            raise PermissionDenied(_who_accepts(server))
         if request.method == "POST":
             return self._accept(request, server)
         return self._compare(request, server)
@@ -134,6 +135,13 @@ class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
             f" in place of {before}." if before else "."
         )
         self.log_change(request, server, story)
+        note(
+            request,
+            "accepted host key",
+            server,
+            before={"host_key": before},
+            after={"host_key": key.fingerprint},
+        )
         self.message_user(
             request,
             f"{story} The login on {server.hostname} works.",
@@ -213,6 +221,20 @@ class ServerAdmin(AuditedMixin[Server], InventoryAdmin[Server]):
         return format_html(
             '{} · <a href="{}">{}</a>', self.accepted_key(server), address, words
         )
+
+
+def may_accept_key(request: HttpRequest, server: Server) -> bool:
+    """Tell whether a person may say that a host is the one it says it is."""
+    return rights_of(request.user).may(ACCEPT, server.environment_id)
+
+
+def _who_accepts(server: Server) -> str:
+    place = server.environment_id
+    able = who_may(ACCEPT, [place])[place]
+    others = (
+        f"members of {' and '.join(able)} may" if able else "nobody else may either"
+    )
+    return f"{server.hostname}: you may not accept its host key; {others}."
 
 
 def _fingerprint(server: Server) -> str:

@@ -93,6 +93,7 @@ class PlannedTarget:
     typed: str = ""  # what the person has to type before this target goes
     runbook: tuple[str, ...] = ()  # the same by hand: lines of shell, quoted already
     facts: Mapping[str, Any] = field(default_factory=dict)  # compared when it is run
+    identity: Mapping[str, Any] = field(default_factory=dict)  # which cluster was seen
 
     def as_json(self) -> dict[str, Any]:
         """Give the plan as stored with the target and drawn on the page."""
@@ -108,4 +109,5 @@ class PlannedTarget:
             "typed": self.typed,
             "runbook": list(self.runbook),
             "facts": dict(self.facts),
+            "identity": dict(self.identity),
         }

@@ -11,6 +11,8 @@ from herds.domain.plan import Verdict
 from herds.domain.states import TargetState
 from herds.domain.way import way_of
 from herds.models import Operation, OperationTarget
+from herds.operations import registry
+from herds.services.identity import identity_words
 
 _SIGNS = {Verdict.WARN: "▲", Verdict.STOP: "✖"}
 
@@ -36,6 +38,8 @@ def print_plan(operation: Operation, out: OutputWrapper) -> None:
         for target in targets
     ]
     _print_table(rows, out)
+    if registry.get(operation.action).destroys:
+        _print_identities(targets, out)
     _print_checks(targets, out)
     for target in targets:
         if target.state != TargetState.REFUSED:
@@ -50,6 +54,18 @@ def _print_table(rows: Sequence[Sequence[str]], out: OutputWrapper) -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.write("  ".join(cells).rstrip() + "\n")
+
+
+def _print_identities(targets: Sequence[OperationTarget], out: OutputWrapper) -> None:
+    """Print which cluster exactly each line is about."""
+    lines = [
+        f"{target.herd_name} on {target.hostname}: {words}\n"
+        for target in targets
+        if target.state != TargetState.REFUSED
+        if (words := identity_words(target.plan.get("identity", {})))
+    ]
+    if lines:
+        out.write("\n" + "".join(lines))
 
 
 def _print_checks(targets: Sequence[OperationTarget], out: OutputWrapper) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterable
@@ -202,3 +204,11 @@ EXIT_STATUS = {
     OperationState.PARTLY: 3,
 }
 """Exit status by how an operation ended; every other end is 1."""
+
+
+def person() -> str:
+    """Name who sits at the terminal: behind sudo, who came in."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -9,7 +9,17 @@ from herds.models import AuditEntry, Operation
 
 from .leave import Requester
 
+EVENTS = (
+    *("planned", "asked for", "approved", "declined", "confirmed"),
+    *("cancelled", "resumed", "discarded"),
+    *("added", "changed", "deleted", "placed", "imported"),
+    *("accepted host key", "changed password"),
+    *("logged in", "failed to log in", "logged out"),
+)
+"""Everything that is written down, by its word."""
+
 _LONGEST = 400
+_IMPORTED = {"environment": "system environment", "completed server": "server"}
 
 
 def record(
@@ -36,6 +46,23 @@ def record(
         environments=environments,
         after={"action": operation.action, "reason": operation.reason},
         words=words,
+    )
+
+
+def record_import(who: str, made: Sequence[tuple[str, str]]) -> None:
+    """Note what an import made: kinds and names; all in one go."""
+    AuditEntry.objects.bulk_create(
+        [
+            AuditEntry(
+                who=who[:150],
+                address="terminal",
+                event="imported",
+                kind=_IMPORTED.get(kind, kind),
+                name=name[:_LONGEST],
+            )
+            for kind, name in made
+        ],
+        batch_size=1000,
     )
 
 

@@ -21,7 +21,7 @@ from herds.models import Operation, OperationStep, OperationTarget
 from herds.services.target import Member
 from herds.services.toolbox import Toolbox
 
-from . import dispatch, registry
+from . import dispatch, leave, registry
 
 Earlier = Mapping[int, Mapping[str, Mapping[str, Any]]]
 """What earlier attempts saw: by target, by the name of the step."""
@@ -58,6 +58,11 @@ class Share(NamedTuple):
 
     operation_id: int
     herd_key: str
+
+    @classmethod
+    def of(cls, target: OperationTarget) -> Share:
+        """Give the share that a target belongs to."""
+        return cls(target.operation_id, target.herd_key)
 
 
 class Claim(NamedTuple):
@@ -97,9 +102,11 @@ def claim_all(claims: Sequence[Claim]) -> list[Claimed | None]:
             state=TargetState.QUEUED,
         )
         .select_related("instance__server", "instance__herd__environment")
+        .annotate(frozen_by=leave.freezing_now())
         .order_by("wave", "position")
     ):
-        queued[Share(target.operation_id, target.herd_key)].append(target)
+        queued[Share.of(target)].append(target)
+    _hold_frozen(operations, queued)
     shares = {claim.share: queued[claim.share] for claim in claims}
     claimed = [target for targets in shares.values() for target in targets]
     if claimed:
@@ -140,13 +147,42 @@ def _locked(shares: Iterable[Share]) -> dict[int, Operation]:
     return {operation.pk: operation for operation in rows}
 
 
+def _hold_frozen(
+    operations: Mapping[int, Operation], queued: dict[Share, list[OperationTarget]]
+) -> None:
+    """Refuse what a freeze has come before; herds that were begun are ended first."""
+    held: dict[OperationTarget, int] = {}
+    for share, targets in queued.items():
+        action = registry.get(operations[share.operation_id].action)
+        if not leave.is_held_by_freezes(action):
+            continue
+        for target in targets:
+            freeze: int | None = getattr(target, "frozen_by", None)
+            if freeze is not None and not leave.overrides(target, freeze):
+                held[target] = freeze
+    if not held:
+        return
+    steps = OperationStep.objects.filter(
+        target__operation__in={each.operation_id for each in held},
+        target__herd_key__in={each.herd_key for each in held},
+    )
+    begun = {
+        Share(*each)
+        for each in steps.values_list("target__operation", "target__herd_key")
+    }
+    held = {each: by for each, by in held.items() if Share.of(each) not in begun}
+    leave.refuse_frozen(held)
+    for share in {Share.of(each) for each in held}:
+        queued[share] = [each for each in queued[share] if each not in held]
+
+
 def _take(targets: Sequence[OperationTarget], worker_id: uuid.UUID) -> None:
     OperationTarget.objects.filter(pk__in=[target.pk for target in targets]).update(
         attempt=F("attempt") + 1, worker=worker_id
     )
     for target in targets:
         target.attempt += 1
-    shares = {Share(target.operation_id, target.herd_key) for target in targets}
+    shares = {Share.of(target) for target in targets}
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_JOBS, [worker_id, *_columns(shares)])
 

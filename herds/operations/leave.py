@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from herds.domain.states import TargetState
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 OVERRIDE = "herds.override_freeze"
+CANCEL = "herds.cancel_operation"
+_OVERRIDDEN = "overrides_freeze"
 
 Places = Mapping[int | None, Environment | None]
 """Environments by number; None is where there is none."""
@@ -72,7 +75,7 @@ def refusals(
     places: Places = {
         each.herd.environment_id: each.herd.environment for each in members
     }
-    why = _why_not(action, places, requester)
+    why = _why_not(action, places, _freezes(action, places), requester)
     return {
         each.pk: why[each.herd.environment_id]
         for each in members
@@ -85,40 +88,99 @@ def refuse_forbidden(
     targets: Sequence[OperationTarget],
     requester: Requester,
     reason: str,
-) -> None:
+) -> str:
     """Refuse, at the moment of the yes, the targets on which this person may not act.
+
+    The others keep which freeze this yes overrides, for the worker that begins them.
+
+    Returns:
+        The names of the environments whose freeze it overrides; empty where none.
 
     Raises:
         PreconditionFailed: a freeze would be overridden without a reason.
     """
     places, lies_in = _places_of(targets)
     frozen = _freezes(action, places)
-    overridden = [each for each in frozen.values() if requester.may(OVERRIDE, each[0])]
+    why = _why_not(action, places, frozen, requester)
+    overridden = {place: each for place, each in frozen.items() if place not in why}
     if overridden and not reason.strip():
         raise PreconditionFailed(
-            f"{overridden[0][1]} Overriding that takes a reason.",
+            f"{_frozen_words(next(iter(overridden.values())))} Overriding that takes a "
+            "reason.",
             hint="Write why it cannot wait, then confirm again.",
         )
-    why = _why_not(action, places, requester)
-    refused = [each for each in targets if lies_in.get(each.herd_id or 0) in why]
-    for target in refused:
-        target.state = TargetState.REFUSED
-        target.outcome = f"{why[lies_in[target.herd_id or 0]]} Nothing was done."
-    OperationTarget.objects.bulk_update(refused, ["state", "outcome"], batch_size=500)
+    changed = []
+    for target in targets:
+        place = lies_in.get(target.herd_id or 0)
+        if place in why:
+            target.state = TargetState.REFUSED
+            target.outcome = f"{why[place]} Nothing was done."
+        elif place is not None and place in overridden:
+            target.plan[_OVERRIDDEN] = overridden[place].pk
+        else:
+            continue
+        changed.append(target)
+    OperationTarget.objects.bulk_update(
+        changed, ["state", "outcome", "plan"], batch_size=500
+    )
+    return ", ".join(sorted(each.environment.env_name for each in overridden.values()))
 
 
 def require_all(
-    action: Action, targets: Sequence[OperationTarget], requester: Requester
+    permission: str,
+    verb: str,
+    targets: Sequence[OperationTarget],
+    requester: Requester,
 ) -> None:
-    """Refuse who may not act on every one of some targets.
+    """Refuse who may not do something to every one of some targets.
+
+    What is gone from the inventory lies nowhere: it takes the permission everywhere.
 
     Raises:
         NotAllowed: naming an environment, and who may.
     """
-    places, _ = _places_of(targets)
-    for number, place in places.items():
-        if sentence := _denial(action, number, place, requester):
-            raise NotAllowed(sentence, hint="Nothing was changed.")
+    places, lies_in = _places_of(targets)
+    if not targets or any((each.herd_id or 0) not in lies_in for each in targets):
+        places = {**places, None: None}
+    if denials := _denials(permission, verb, places, requester):
+        raise NotAllowed(next(iter(denials.values())), hint="Nothing was changed.")
+
+
+def freezing_now() -> Subquery:
+    """Give, of an ``OperationTarget`` in a query, the freeze that lasts there, if any.
+
+    It costs no query of its own.
+    """
+    return Subquery(
+        _lasting()
+        .filter(environment=OuterRef("herd__environment"))
+        .order_by("-ends_at", "-pk")
+        .values("pk")[:1]
+    )
+
+
+def overrides(target: OperationTarget, freeze_id: int) -> bool:
+    """Tell whether the yes to a target was given against this very freeze."""
+    return bool(target.plan.get(_OVERRIDDEN) == freeze_id)
+
+
+def refuse_frozen(held: Mapping[OperationTarget, int]) -> None:
+    """Refuse what has waited for a worker until a freeze began.
+
+    Args:
+        held: targets that nobody has begun, with the numbers of the freezes.
+    """
+    freezes = Freeze.objects.select_related("environment").in_bulk(set(held.values()))
+    for target, number in held.items():
+        sentence = _frozen_words(freezes[number]) if number in freezes else "Frozen."
+        target.state = TargetState.REFUSED
+        target.outcome = (
+            f"{sentence} It began before this had its turn; nothing was done."
+        )
+        target.finished_at = timezone.now()
+    OperationTarget.objects.bulk_update(
+        held, ["state", "outcome", "finished_at"], batch_size=500
+    )
 
 
 def wants_second_person(action: Action, targets: Sequence[OperationTarget]) -> str:
@@ -137,48 +199,74 @@ def wants_second_person(action: Action, targets: Sequence[OperationTarget]) -> s
 
 
 def _why_not(
-    action: Action, places: Places, requester: Requester
+    action: Action,
+    places: Places,
+    frozen: Mapping[int, Freeze],
+    requester: Requester,
 ) -> dict[int | None, str]:
-    why: dict[int | None, str] = {}
-    frozen = _freezes(action, places)
-    for number, place in places.items():
-        if sentence := _denial(action, number, place, requester):
-            why[number] = sentence
-        elif number in frozen and not requester.may(OVERRIDE, number):
-            why[number] = frozen[number][1]
+    why = _denials(action.permission, action.verb, places, requester)
+    for number, freeze in frozen.items():
+        if number not in why and not requester.may(OVERRIDE, number):
+            why[number] = _frozen_words(freeze)
     return why
 
 
-def _denial(
-    action: Action, number: int | None, place: Environment | None, requester: Requester
-) -> str:
-    """Say that this person may not do it there, and who may; empty where they may."""
-    if requester.may(action.permission, number):
-        return ""
-    able = who_may(action.permission, number)
-    others = (
-        f"members of {' and '.join(able)} may" if able else "nobody else may either"
-    )
-    where = place.env_name if place else "no environment"
-    return f"{where}: {requester.name} may not {action.verb.lower()} here; {others}."
-
-
-def _freezes(action: Action, places: Places) -> dict[int | None, tuple[int, str]]:
-    """Give the freezes that last now: environment's number and sentence, by number."""
-    if not action.confirm or action.is_urgent:
-        return {}
-    now = timezone.now()
-    found = Freeze.objects.filter(
-        environment__in=_numbers(places), begins_at__lte=now, ends_at__gt=now
-    ).select_related("environment")
-    return {
-        each.environment_id: (
-            each.environment_id,
-            f"{each.environment.env_name} accepts no changes until "
-            f"{each.ends_at:%Y-%m-%d %H:%M} UTC ({each.reason}).",
+def _denials(
+    permission: str, verb: str, places: Places, requester: Requester
+) -> dict[int | None, str]:
+    """Say where this person may not do it, and who may; one query at most."""
+    refused = [each for each in places if not requester.may(permission, each)]
+    able = who_may(permission, refused) if refused else {}
+    why = {}
+    for number in refused:
+        place = places[number]
+        where = place.env_name if place else "no environment"
+        others = (
+            f"members of {_listed(able[number])} may"
+            if able[number]
+            else "nobody else may either"
         )
-        for each in found.order_by("ends_at")
+        why[number] = (
+            f"{where}: {requester.name} may not {_lower(verb)} here; {others}."
+        )
+    return why
+
+
+def _lower(verb: str) -> str:
+    """Write a verb inside a sentence, its abbreviations as they are."""
+    return verb[:1].lower() + verb[1:]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def is_held_by_freezes(action: Action) -> bool:
+    """Tell whether an action waits for the end of a freeze."""
+    return action.confirm and not action.is_urgent
+
+
+def _freezes(action: Action, places: Places) -> dict[int, Freeze]:
+    """Give the freezes that last now, by environment; of several the last to end."""
+    if not is_held_by_freezes(action):
+        return {}
+    found = _lasting().filter(environment__in=_numbers(places))
+    return {
+        each.environment_id: each
+        for each in found.select_related("environment").order_by("ends_at", "pk")
     }
+
+
+def _lasting() -> QuerySet[Freeze]:
+    now = timezone.now()
+    return Freeze.objects.filter(begins_at__lte=now, ends_at__gt=now)
+
+
+def _frozen_words(freeze: Freeze) -> str:
+    return (
+        f"{freeze.environment.env_name} accepts no changes until "
+        f"{freeze.ends_at:%Y-%m-%d %H:%M} UTC ({freeze.reason})."
+    )
 
 
 def _numbers(places: Places) -> Collection[int]:

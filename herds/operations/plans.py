@@ -11,6 +11,7 @@ from herds.domain.states import TargetState
 from herds.errors import PreconditionFailed
 from herds.models import Instance, Operation, OperationTarget
 from herds.services.actions import Action
+from herds.services.identity import known_of
 from herds.services.lifecycle import facts_of
 
 
@@ -46,6 +47,11 @@ def stored(
             one is added.
     """
     row = plan.as_json()
+    row["identity"] = {
+        **known_of(member),
+        **plan.identity,
+        "recorded": member.system_identifier,
+    }
     place = member.herd.environment
     wants_name = action.destroys and place is not None and place.types_names
     if wants_name and not plan.refusal and member.herd_id not in named:
@@ -187,6 +193,12 @@ def refuse_changed(targets: Sequence[OperationTarget]) -> None:
                 f"{target.herd_name} on {target.hostname} was deleted from the "
                 "inventory since the plan; nothing was done to it."
             )
+        elif another := _another_cluster(target, member):
+            target.outcome = (
+                f"{target.herd_name} on {target.hostname} is another cluster than when "
+                f"the plan was made ({another}); nothing was done to it. Look at the "
+                "host before you plan it again."
+            )
         elif _moved(target.plan["facts"], facts_of(member)):
             target.outcome = (
                 f"{target.herd_name} on {target.hostname} has changed since the plan "
@@ -198,6 +210,16 @@ def refuse_changed(targets: Sequence[OperationTarget]) -> None:
         target.state = TargetState.REFUSED
         changed.append(target)
     OperationTarget.objects.bulk_update(changed, ["state", "outcome"], batch_size=500)
+
+
+def _another_cluster(target: OperationTarget, member: Instance) -> str:
+    """Say by which identifiers a cluster is another one; empty where it is not."""
+    identity, now = target.plan.get("identity", {}), member.system_identifier
+    # The inventory may have been behind what the plan saw, and have caught up.
+    planned = {identity.get("system"), identity.get("recorded")} - {"", None}
+    if not planned or not now or now in planned:
+        return ""
+    return f"system {now}, not {' or '.join(sorted(planned))}"
 
 
 def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -152,7 +152,7 @@ def confirm(
             operation.stop_at_first_failure = stop_at_first_failure
         plans.refuse_changed(targets)
         going = [each for each in targets if each.state == TargetState.PLANNED]
-        leave.refuse_forbidden(action, going, requester, operation.reason)
+        against = leave.refuse_forbidden(action, going, requester, operation.reason)
         going = [each for each in going if each.state == TargetState.PLANNED]
         if _waits_for_second(operation, action, going, requester):
             return operation
@@ -161,7 +161,11 @@ def confirm(
         operation.save()
         _queue(operation, TargetState.PLANNED)
         record_request(operation, action.verb)
-        audit.record(requester, "confirmed", operation, words=operation.headline)
+        words = operation.headline + (
+            f", against the freeze of {against}" * bool(against)
+        )
+        event = "approved" if operation.approved_by_name else "confirmed"
+        audit.record(requester, event, operation, words=words)
         dispatch.settle(operation)
     return operation
 
@@ -255,7 +259,7 @@ def cancel(operation_id: int, requester: Requester) -> Operation:
         if operation.requested_by_id is None or (
             requester.user is None or operation.requested_by_id != requester.user.pk
         ):
-            requester.require("herds.cancel_operation", "cancel other people's work")
+            _require_over_others(operation, "cancel other people's work", requester)
         if operation.state not in ACTIVE_OPERATIONS:
             raise PreconditionFailed(
                 f"Operation {operation.pk} has ended already ({operation.state})."
@@ -271,6 +275,15 @@ def cancel(operation_id: int, requester: Requester) -> Operation:
         )
         dispatch.settle(operation)
     return operation
+
+
+def _require_over_others(operation: Operation, verb: str, requester: Requester) -> None:
+    """Refuse who may not end other people's work where all of its targets lie.
+
+    Raises:
+        NotAllowed: naming an environment, and who may.
+    """
+    leave.require_all(leave.CANCEL, verb, list(operation.targets.all()), requester)
 
 
 def retry(operation_id: int, requester: Requester) -> Operation:
@@ -323,7 +336,7 @@ def resume(operation_id: int, requester: Requester) -> Operation:
             raise PreconditionFailed(
                 f"Operation {operation.pk} has no interrupted target."
             )
-        leave.require_all(action, list(interrupted), requester)
+        leave.require_all(action.permission, action.verb, list(interrupted), requester)
         audit.record(requester, "resumed", operation, words=operation.headline)
         # Whoever resumes wants it to go on, whatever was asked before.
         operation.cancel_requested_at = None
@@ -366,9 +379,10 @@ def discard(operation_id: int, requester: Requester) -> None:
     with transaction.atomic():
         operation = _locked(operation_id)
         if requester.user is not None and operation.requested_by != requester.user:
-            requester.require("herds.cancel_operation", "discard other people's plans")
+            _require_over_others(operation, "discard other people's plans", requester)
         if operation.state not in {OperationState.PLANNED, OperationState.PLANNING}:
             raise PlanOutdated(f"Operation {operation.pk} is {operation.state}.")
+        audit.record(requester, "discarded", operation, words=operation.headline)
         operation.delete()
 
 
@@ -384,7 +398,7 @@ def decline(operation_id: int, requester: Requester, reason: str) -> Operation:
         operation = _locked(operation_id)
         action = registry.get(operation.action)
         targets = list(operation.targets.filter(state=TargetState.PLANNED))
-        leave.require_all(action, targets, requester)
+        leave.require_all(action.permission, action.verb, targets, requester)
         if operation.state != OperationState.PLANNED or operation.asked_at is None:
             raise PlanOutdated(f"Nobody asks for a yes to operation {operation.pk}.")
         if not reason.strip():

@@ -18,6 +18,7 @@ from . import pointing, vhost
 from .actions import Action
 from .aftermath import LOST, Aftermath, settle
 from .candidates import best_standbys
+from .identity import seen_of
 from .lifecycle import plan_each
 from .preflight import refusal
 from .scene import Scene, View, look_at_herd, named
@@ -164,6 +165,7 @@ def _examine(target: Target) -> PlannedTarget:
             f"{new.host} takes the writes of {ref.herd_name}. What {old.host} wrote "
             f"and {new.host} had not received is lost to the herd."
         ),
+        identity=seen_of(new.known.seen, new.known),
         facts={
             "old": old.member.instance_id,
             "system": new.known.system_identifier,

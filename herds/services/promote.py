@@ -14,6 +14,7 @@ from herds.postgres.wal import position_now
 
 from .actions import Action
 from .company import Sight, hosts, look_at_others
+from .identity import seen_of
 from .lifecycle import look_first, plan_each, refuse_no_cluster, state_sentence
 from .slots import follower_slot_words, slots_for_followers
 from .target import Target
@@ -66,6 +67,7 @@ def _examine(target: Target) -> PlannedTarget:
         will=target.plan.get("will", ""),
         steps=(look, *follower_slot_words(target), *steps),
         checks=(_writers(target, company), *_received(target, seen, company)),
+        identity=seen_of(seen),
         facts={"writers": _writing(company)},
     )
 

@@ -12,6 +12,7 @@ from herds.domain.plan import Check, Choice, Option, PlannedTarget, Verdict
 from herds.errors import ElephaasError, PreconditionFailed
 
 from .actions import MENUS, Action
+from .identity import seen_of
 from .lifecycle import plan_each
 from .outlook import Method, Outlook, Rung, look_at_both
 from .rates import Rate, age_words, rates
@@ -125,6 +126,7 @@ def examine_rejoin(target: Target, primary: Member | None = None) -> PlannedTarg
         now=target.plan.get("now", ""),
         will=f"{pace.words(rung)}, from {source.host}",
         steps=_steps(first, outlook, has_slot_words(target, source)),
+        identity=seen_of(outlook.mine.seen, outlook.mine),
         checks=(*_several_writers(target, source), *outlook.checks),
         choices=(
             Choice(

@@ -24,6 +24,7 @@ from .aftermath import PREPARED, REJOIN, Aftermath, settle
 from .byhand import switchover_by_hand
 from .candidates import best_standbys
 from .handover import Handover, go_on, hand_over, slots_unless_undone
+from .identity import seen_of
 from .lifecycle import plan_each
 from .pair import look_at_pair
 from .preflight import preflight, refusal, stops, warnings, with_lost_followers
@@ -89,6 +90,7 @@ def _examine(target: Target) -> PlannedTarget:
             f"{new.host} takes the writes of {target.cluster.ref.herd_name}; nothing "
             "that was acknowledged is lost."
         ),
+        identity=seen_of(new.known.seen, new.known),
         facts={
             "old": old.member.instance_id,
             "system": old.known.system_identifier,

@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from herds.models import Discovery, Herd, Instance, Server
+from herds.models import AuditEntry, Discovery, Herd, Instance, Server
 from herds.selectors import discoveries
 from tests import factories as make
 
@@ -82,6 +82,13 @@ def test_the_likely_herd_is_chosen_already_and_yes_places_it(
     assert new.server.environment == primary.herd.environment
     assert not Discovery.objects.exists()
     assert LogEntry.objects.count() == 2
+    told = {each.event: each for each in AuditEntry.objects.order_by("audit_id")}
+    assert (told["changed"].name, told["changed"].before) == (
+        "ele09",
+        {"environment": None},
+    )
+    assert told["placed"].name == "trade on ele09"
+    assert (told["placed"].after or {})["system_identifier"] == "71"
 
 
 def test_a_new_herd_is_made_of_what_was_reported(administrator: Client) -> None:

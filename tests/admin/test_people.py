@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -15,7 +17,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+import herds
+from herds.admin.environments import actions_to_grant
 from herds.domain.states import OperationState
+from herds.errors import HostUnreachable
 from herds.models import (
     AuditEntry,
     Environment,
@@ -23,8 +28,10 @@ from herds.models import (
     Instance,
     Operation,
     OperationOutput,
+    Server,
 )
 from herds.models.inventory import Approval
+from herds.operations import audit, requests
 from tests import factories
 from tests.admin.pages import queries_of, visit
 
@@ -155,9 +162,94 @@ def test_grants_and_freezes_are_edited_with_their_environment(
     assert answer.status_code == 302, answer.content.decode()[:3000]
     assert place.grants.get().permissions == [RESTART, "herds.stop_instance"]
     assert place.freezes.get().reason == "closing"
-    entry = AuditEntry.objects.filter(kind="system environment", event="changed")
-    told = {name for each in entry for name in (each.after or {})}
-    assert {"colour", "approval", "types_names", "rows"} <= told
+    (changed,) = entries(kind="system environment", event="changed")
+    assert {"colour", "approval", "types_names"} <= set(changed.after or {})
+    (granted,) = entries(kind="permission here", event="added")
+    assert granted.environments == ["prod"]
+    assert (granted.after or {})["permissions"] == [RESTART, "herds.stop_instance"]
+    (frozen,) = entries(kind="freeze", event="added")
+    assert (frozen.after or {})["reason"] == "closing"
+
+
+def test_what_is_changed_and_taken_away_of_a_grant_is_kept(
+    administrator: Client,
+) -> None:
+    place = factories.environment("prod")
+    lines = [
+        Grant.objects.create(
+            group=Group.objects.get(name=name), environment=place, permissions=[RESTART]
+        )
+        for name in ("operator", "viewer")
+    ]
+    data = {
+        "env_name": "prod",
+        "env_descr": "",
+        "approval": Approval.NEVER.value,
+        "is_refreshed": "on",
+        "grants-TOTAL_FORMS": "2",
+        "grants-INITIAL_FORMS": "2",
+        "freezes-TOTAL_FORMS": "0",
+        "freezes-INITIAL_FORMS": "0",
+        "grants-1-DELETE": "on",
+    }
+    for number, line in enumerate(lines):
+        data |= {
+            f"grants-{number}-grant_id": str(line.pk),
+            f"grants-{number}-environment": str(place.pk),
+            f"grants-{number}-group": str(line.group_id),
+            f"grants-{number}-permissions": "herds.stop_instance",
+        }
+
+    administrator.post(f"/admin/herds/environment/{place.pk}/change/", data)
+
+    (changed,) = entries(kind="permission here", event="changed")
+    assert changed.name == "operator in prod"
+    assert changed.before == {"permissions": [RESTART]}
+    assert changed.after == {"permissions": ["herds.stop_instance"]}
+    (gone,) = entries(kind="permission here", event="deleted")
+    assert gone.name == "viewer in prod"
+    assert (gone.before or {})["permissions"] == [RESTART]
+
+
+def test_a_host_key_is_accepted_where_that_is_granted(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(host: str) -> None:
+        raise HostUnreachable(host, "connection refused")
+
+    monkeypatch.setattr("herds.services.servers.present_host_key", silent)
+    there = factories.server("ele11", "dev")
+    elsewhere = factories.server("ele01", "prod")
+    cleo = factories.user("cleo", "herds.view_server")
+    group = Group.objects.create(name="developers")
+    group.user_set.add(cleo)
+    Grant.objects.create(
+        group=group,
+        environment=there.environment,
+        permissions=["herds.accept_host_key_server"],
+    )
+    client.force_login(cleo)
+
+    for server, status in ((there, 200), (elsewhere, 403)):
+        page = client.get(f"/admin/herds/server/{server.pk}/change/")
+        offers = f"/{server.pk}/host-key/" in page.content.decode()
+        assert offers is (status == 200)
+        answer = client.get(f"/admin/herds/server/{server.pk}/host-key/")
+        assert answer.status_code == status
+
+
+def test_the_front_page_helps_where_it_may(hers: Client, ann: User) -> None:
+    group = Group.objects.get(name="developers")
+    Grant.objects.update(permissions=["herds.refresh_instance"])
+    assert group.grants.count() == 1
+    for host, env in (("ele11", "dev"), ("ele01", "prod")):
+        factories.instance(f"on{host}", host, env, observed_at=None)
+
+    page = hers.get("/admin/").content.decode()
+
+    servers = {each.hostname: each.pk for each in Server.objects.all()}
+    assert f"refresh-server-{servers['ele11']}" in page
+    assert f"refresh-server-{servers['ele01']}" not in page
 
 
 def test_a_chosen_colour_is_in_the_sites_style_sheet(administrator: Client) -> None:
@@ -311,6 +403,104 @@ def test_a_password_is_never_in_the_log(administrator: Client) -> None:
     (entry,) = entries(kind="user", event="added")
     assert entry.after is not None
     assert entry.after["password"] == "(not shown)"
+
+
+def test_a_changed_password_is_kept_without_it(administrator: Client) -> None:
+    user = factories.user("cleo")
+    new = "correct horse battery"
+    sent = {"usable_password": "true", "password1": new, "password2": new}
+    administrator.post(f"/admin/auth/user/{user.pk}/password/", sent)
+    own = Client()
+    own.force_login(User.objects.get(username="cleo"))
+    own.post(
+        reverse("admin:password_change"),
+        {
+            "old_password": new,
+            "new_password1": "battery horse correct",
+            "new_password2": "battery horse correct",
+        },
+    )
+
+    told = entries(event="changed password")
+    assert [(each.who, each.name) for each in told] == [
+        ("admin", "cleo"),
+        ("cleo", "cleo"),
+    ]
+    assert not any(each.before or each.after for each in told)
+
+
+def test_a_discarded_plan_leaves_its_trace(administrator: Client) -> None:
+    plan = factories.operation()
+    factories.target(plan, factories.instance())
+    admin = User.objects.get(username="admin")
+
+    requests.discard(
+        plan.pk, requests.Requester(name="admin", source="admin", user=admin)
+    )
+
+    (entry,) = entries(event="discarded")
+    assert (entry.number, entry.environments) == (str(plan.pk), ["prod"])
+
+
+def test_the_log_is_filtered_by_environment(administrator: Client) -> None:
+    factories.environment("prod")
+    factories.environment("dev")
+    for name in ("prod", "dev"):
+        AuditEntry.objects.create(
+            who=f"of {name}", event="changed", environments=[name]
+        )
+
+    page = visit(administrator, "/admin/herds/auditentry/?place=prod")
+
+    assert "of prod" in page.text
+    assert "of dev" not in page.text
+    for name in ("place", "event", "kind"):
+        page = visit(administrator, f"/admin/herds/auditentry/?{name}=%00")
+        assert "of prod" not in page.text
+
+
+def test_every_word_of_the_log_can_be_chosen_as_a_filter(
+    administrator: Client,
+) -> None:
+    place = factories.environment("prod")
+    said = Path(herds.__file__).parent
+    words = {
+        word
+        for file in said.rglob("*.py")
+        for word in re.findall(
+            r'(?:note|record|record_change)\(\s*(?:[\w.()\[\]]+,\s*)+?"([a-z ]+)"',
+            file.read_text(),
+        )
+    }
+    assert {"added", "discarded", "logged in", "accepted host key"} <= words
+    assert words <= set(audit.EVENTS)
+
+    AuditEntry.objects.create(who="ann", event="placed", kind="system environment")
+    AuditEntry.objects.create(who="bob", event="added", kind="herd")
+    address = "/admin/herds/auditentry/?event=placed&kind=system+environment"
+    page = visit(administrator, address)
+    assert "ann" in page.text
+    assert "bob" not in page.text
+    assert place.env_name in page.text
+
+
+def test_each_permission_is_granted_by_its_own_words() -> None:
+    assert dict(actions_to_grant()) == {
+        "herds.start_instance": "Start",
+        "herds.stop_instance": "Stop",
+        "herds.restart_instance": "Restart",
+        "herds.reload_instance": "Reload",
+        "herds.promote_instance": "Promote",
+        "herds.demote_instance": "Demote",
+        "herds.rebuild_instance": "Rebuild",
+        "herds.refresh_instance": "Refresh",
+        "herds.switchover_instance": "Switch over",
+        "herds.failover_instance": "Fail over",
+        "herds.refresh_dns_instance": "Refresh DNS",
+        "herds.cancel_operation": "Cancel other people's operations",
+        "herds.accept_host_key_server": "Accept host keys",
+        "herds.override_freeze": "Make changes during a freeze",
+    }
 
 
 def test_logins_are_kept_also_those_that_fail(client: Client, db: None) -> None:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from herds.models import Environment, Server
+from herds.models import AuditEntry, Environment, Server
 from herds.ssh.host_keys import HostKey
 from tests import factories
 from tests.unit.ssh_server import LocalSshd, free_port, make_key
@@ -347,6 +347,9 @@ def test_the_new_key_of_a_reinstalled_host_is_accepted_and_told_in_the_history(
     story = LogEntry.objects.get().get_change_message()
     assert before in story
     assert fingerprint(sshd) in story
+    entry = AuditEntry.objects.get(event="accepted host key")
+    assert entry.before == {"host_key": before}
+    assert entry.after == {"host_key": fingerprint(sshd)}
 
 
 def test_an_unticked_box_accepts_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -68,6 +69,10 @@ def test_the_plan_tells_each_rung_and_takes_the_one_that_brings_least(
     lost = [check for check in plan["checks"] if check["name"] == "Own writes"]
     assert "bytes of WAL after the histories parted" in lost[0]["observed"]
     assert lost[0]["verdict"] == "warn"
+    seen = plan["identity"]
+    assert re.fullmatch(r"\d{15,20}", seen["system"])
+    assert seen["octets"] > 10_000_000
+    assert seen["seen_at"]
 
 
 def test_a_standby_that_was_away_follows(quote: Parted) -> None:

@@ -31,6 +31,9 @@ def test_the_runbook_does_by_hand_what_the_plan_says(herd: Moving) -> None:
     plan = herd.plan()
     script = runbook_of(plan)
     new = plan.targets.get().hostname
+    seen = plan.targets.get().plan["identity"]
+    assert seen["system"].isdigit()
+    assert "/" in seen["wal"]
     lab = herd.lab
     environment = [
         f"SSH=ssh -n -i {lab.ssh_key} -o StrictHostKeyChecking=no -o LogLevel=ERROR",

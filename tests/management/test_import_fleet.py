@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from herds.models import Environment, Herd, Instance, Server
+from herds.models import AuditEntry, Environment, Herd, Instance, Server
 from tests import factories
 from tests.management.test_doctor import HOST_KEY
 
@@ -76,6 +76,9 @@ def test_a_table_becomes_the_inventory(write: Write) -> None:
     assert Herd.objects.get(herd_name="quote").pgdata == "/srv/it's here/quote"
     assert "Made: 2 environments, 2 herds, 3 servers, 3 instances." in shown
     assert "operate refresh --all" in shown
+    told = AuditEntry.objects.filter(event="imported").order_by("audit_id")
+    assert [each.kind for each in told].count("server") == 3
+    assert told.count() == 2 + 2 + 3 + 3
 
 
 def test_a_second_import_changes_nothing(write: Write) -> None:
@@ -96,6 +99,7 @@ def test_a_rehearsal_shows_what_would_be_made(write: Write) -> None:
     assert status == 0
     assert "✔ instance trade on ele02" in shown
     assert "Nothing was changed." in shown
+    assert not AuditEntry.objects.exists()
     assert not Environment.objects.exists()
     assert not Instance.objects.exists()
 

@@ -143,6 +143,22 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing_behind(
     assert not Operation.objects.exists()
 
 
+def test_a_plan_that_stops_something_says_which_cluster_that_is(
+    operate: Operate, trade: Herd
+) -> None:
+    member = on(trade, "ele01")
+    member.system_identifier, member.xlog_pos = "7400000000000000001", 0x3000060
+    member.save()
+
+    out = operate("stop", "--herd", "trade", "--dry-run").out
+
+    assert (
+        f"trade on ele01: port {trade.db_port}, {trade.pgdata}, "
+        "system 7400000000000000001, WAL at 0/3000060\n" in out
+    )
+    assert "system" not in operate("reload", "--herd", "trade", "--dry-run").out
+
+
 def test_the_plan_lists_a_herds_members_in_the_order_of_their_turn(
     operate: Operate, trade: Herd
 ) -> None:

@@ -6,16 +6,19 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from herds.domain.states import OperationState, TargetState
 from herds.errors import NotAllowed, PlanOutdated, PreconditionFailed
 from herds.models import AuditEntry, Environment, Freeze, Grant, Operation
 from herds.models.inventory import Approval
-from herds.operations import registry, requests
+from herds.operations import claims, registry, requests
 from herds.operations.leave import Requester
-from herds.selectors.rights import rights_of
+from herds.selectors.rights import rights_of, who_may
 from tests import factories
+from tests.doubles.clusters import SimulatedFleet
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +136,49 @@ def test_resuming_needs_the_permission_for_every_target(dev: int, prod: int) -> 
     requests.resume(operation.pk, as_requester(ann.user))
 
 
+def test_who_may_is_one_query_for_all_environments(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+    numbers = [factories.environment(f"env{n}").pk for n in range(5)]
+    group = Group.objects.create(name="movers")
+    Grant.objects.create(
+        group=group,
+        environment_id=numbers[0],
+        permissions=["herds.switchover_instance"],
+    )
+
+    with django_assert_num_queries(1):
+        able = who_may("herds.switchover_instance", [*numbers, None])
+
+    assert able[numbers[0]] == ["dba", "movers"]
+    assert able[numbers[1]] == able[None] == ["dba"]
+
+
+def test_another_cluster_than_was_planned_is_refused(prod: int) -> None:
+    ann = person("ann", RESTART)
+    member = factories.Instance.objects.filter(pk=prod)
+    member.update(system_identifier="7400000000000000001")
+    operation = plan(ann, prod)
+    member.update(system_identifier="7500000000000000002")
+
+    requests.confirm(operation.pk, ann, acknowledged=True)
+
+    target = operation.targets.get()
+    assert target.state == TargetState.REFUSED
+    assert (
+        "is another cluster than when the plan was made (system 7500000000000000002, "
+        "not 7400000000000000001)" in target.outcome
+    )
+
+
+def test_a_system_identifier_that_was_learned_since_refuses_nothing(prod: int) -> None:
+    ann = person("ann", RESTART)
+    operation = plan(ann, prod)
+    factories.Instance.objects.update(system_identifier="7400000000000000001")
+
+    requests.confirm(operation.pk, ann, acknowledged=True)
+
+    assert states(operation) == {"prod": "queued"}
+
+
 def test_somebody_inactive_has_no_grants(dev: int) -> None:
     ann = person("ann")
     grant(ann, "dev", RESTART)
@@ -204,6 +250,104 @@ def test_who_may_override_a_freeze_gives_a_reason(prod: int) -> None:
     requests.confirm(operation.pk, ann, acknowledged=True, reason="data loss ahead")
 
     assert states(operation) == {"prod": "queued"}
+    entry = AuditEntry.objects.get(event="confirmed")
+    assert entry.words.endswith(", against the freeze of prod")
+    assert (entry.after or {})["reason"] == "data loss ahead"
+
+
+def run_by_a_worker(operation: Operation) -> None:
+    """Have a worker take what is queued, up to where it would begin."""
+    shares = {
+        claims.Share.of(each) for each in operation.targets.filter(state="queued")
+    }
+    worker = factories.worker()
+    with transaction.atomic():
+        claims.claim_all(
+            [
+                claims.Claim(share, worker.pk, SimulatedFleet())  # type: ignore[arg-type]
+                for share in shares
+            ]
+        )
+    with transaction.atomic():
+        claims.hand_on_all(list(shares))
+
+
+def attempts(operation: Operation) -> dict[str, int]:
+    return dict(operation.targets.values_list("environment_name", "attempt"))
+
+
+def test_a_freeze_that_began_before_a_worker_did_refuses(dev: int, prod: int) -> None:
+    ann = person("ann", RESTART)
+    operation = plan(ann, dev, prod)
+    requests.confirm(operation.pk, ann, acknowledged=True)
+    freeze()
+
+    run_by_a_worker(operation)
+
+    assert attempts(operation) == {"dev": 1, "prod": 0}
+    refused = operation.targets.get(environment_name="prod")
+    assert refused.state == TargetState.REFUSED
+    assert refused.finished_at is not None
+    assert refused.outcome.startswith("prod accepts no changes until ")
+    assert refused.outcome.endswith("before this had its turn; nothing was done.")
+
+
+def test_an_operation_that_a_freeze_came_before_ends(prod: int) -> None:
+    ann = person("ann", RESTART)
+    operation = plan(ann, prod)
+    requests.confirm(operation.pk, ann, acknowledged=True)
+    freeze()
+
+    run_by_a_worker(operation)
+
+    operation.refresh_from_db()
+    assert operation.state == OperationState.FAILED
+    assert operation.outcome.startswith("0 of 1 restarted; 1 refused.")
+
+
+def test_what_overrides_a_freeze_and_what_was_begun_goes_on(prod: int) -> None:
+    ann = person("ann", RESTART, "herds.override_freeze", "herds.refresh_instance")
+    begun = plan(ann, prod)
+    requests.confirm(begun.pk, ann, acknowledged=True)
+    factories.step(begun.targets.get())
+    harmless = plan(ann, prod, action="refresh")
+    requests.confirm(harmless.pk, ann)
+    freeze()
+    overriding = plan(ann, prod)
+    requests.confirm(overriding.pk, ann, acknowledged=True, reason="disk fails")
+
+    for operation in (begun, harmless, overriding):
+        run_by_a_worker(operation)
+        assert attempts(operation) == {"prod": 1}, operation.action
+
+
+def test_overriding_one_freeze_overrides_no_other(dev: int, prod: int) -> None:
+    freeze("dev")
+    ann = person("ann", RESTART)
+    grant(ann, "dev", "herds.override_freeze")
+    ann = as_requester(User.objects.get(username="ann"))
+    operation = plan(ann, dev, prod)
+    requests.confirm(operation.pk, ann, acknowledged=True, reason="disk fails")
+    freeze("prod")
+
+    run_by_a_worker(operation)
+
+    assert attempts(operation) == {"dev": 1, "prod": 0}
+    assert states(operation)["prod"] == TargetState.REFUSED
+
+
+def test_looking_for_freezes_costs_a_worker_no_query(prod: int) -> None:
+    def cost() -> int:
+        ann = Requester(name="ann", source="terminal")
+        operation = plan(ann, prod)
+        requests.confirm(operation.pk, ann, acknowledged=True)
+        with CaptureQueriesContext(connection) as queries:
+            run_by_a_worker(operation)
+        return len(queries)
+
+    before = cost()
+    freeze("stage")
+    assert cost() == before
 
 
 # A second person ----------------------------------------------------------------
@@ -233,7 +377,7 @@ def test_the_first_yes_asks_and_the_second_begins(prod: int) -> None:
     assert (operation.approved_by_name, operation.reason) == ("bob", "new kernel")
     events = AuditEntry.objects.filter(kind="operation").order_by("audit_id")
     told = [(each.who, each.event) for each in events]
-    assert told == [("ann", "planned"), ("ann", "asked for"), ("bob", "confirmed")]
+    assert told == [("ann", "planned"), ("ann", "asked for"), ("bob", "approved")]
 
 
 def test_nobody_is_their_own_second_person(prod: int) -> None:

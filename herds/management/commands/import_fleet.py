@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from herds.domain.fleet import FleetRow, Refused
 from herds.domain.fleet_clusters import as_rows, read_clusters
 from herds.domain.fleet_text import read_csv, read_json, write_csv
 from herds.errors import ElephaasError
+from herds.management.terminal import person
+from herds.operations import audit
 from herds.services.fleet import Imported, import_fleet
 from herds.services.fleet_legacy import read_legacy
 
@@ -92,13 +95,16 @@ class Command(BaseCommand):
             self._print_rows(rows)
             return
         keys = options["known_hosts"]
-        done = import_fleet(
-            rows,
-            by=f"{getpass.getuser()} (import)",
-            host_keys=read_known_hosts(_text(keys)) if keys else {},
-            is_rehearsal=options["dry_run"],
-            all_or_nothing=options["all_or_nothing"],
-        )
+        with transaction.atomic():
+            done = import_fleet(
+                rows,
+                by=f"{getpass.getuser()} (import)",
+                host_keys=read_known_hosts(_text(keys)) if keys else {},
+                is_rehearsal=options["dry_run"],
+                all_or_nothing=options["all_or_nothing"],
+            )
+            if done.is_kept:
+                audit.record_import(person(), done.made)
         if options["json"]:
             self.stdout.write(_as_json(done))
         else:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
 import shlex
 import sys
 from argparse import ArgumentParser
@@ -20,6 +18,7 @@ from herds.management.terminal import (
     as_json,
     await_plan,
     follow,
+    person,
     print_follow_ups,
     print_outcomes,
 )
@@ -136,7 +135,7 @@ class Command(BaseCommand):
             sys.exit(status)
 
     def _operate(self, options: dict[str, Any]) -> Operation | None:
-        requester = Requester(name=_person(), source="terminal")
+        requester = Requester(name=person(), source="terminal")
         if options["runbook"] and not (
             options["dry_run"] or options["action"] == "show"
         ):
@@ -372,11 +371,3 @@ def _exit_status(operation: Operation, *, detached: bool) -> int:
     if detached and operation.state in ACTIVE_OPERATIONS:
         return 0
     return EXIT_STATUS.get(OperationState(operation.state), 1)
-
-
-def _person() -> str:
-    """Name who sits at the terminal: behind sudo, who came in."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

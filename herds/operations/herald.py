@@ -120,10 +120,13 @@ class Herald:
             return
         lines = {line.key: line for line in attention()}
         Alarm.objects.exclude(key__in=lines).delete()
+        known = dict(Alarm.objects.values_list("key", "words"))
+        # What stands there unchanged, which is nearly all, is not written again.
         Alarm.objects.bulk_create(
             [
                 Alarm(key=key, words=line.words, environment_name=line.environment)
                 for key, line in lines.items()
+                if known.get(key) != line.words
             ],
             update_conflicts=True,
             unique_fields=["key"],

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from herds.conf import NotificationSettings
 from herds.domain.states import OperationState, TargetState
 from herds.errors import PreconditionFailed
 from herds.messenger.messenger import Messenger
-from herds.models import Notice, Operation
+from herds.models import Alarm, Notice, Operation
 from herds.operations.herald import Herald
 from tests import factories
 
@@ -85,12 +87,12 @@ def listed(folder: Path, receivers: dict[str, str]) -> Path:
     return file
 
 
-def herald(file: Path, *events: str, attempts: int = 8) -> Herald:
+def herald(file: Path, *events: str, attempts: int = 8, hold: float = 0.001) -> Herald:
     settings = NotificationSettings(
         config_file=file,
         events=events or ("ended", "failed"),
         url="https://elephaas.example.com/",
-        hold=0.001,
+        hold=hold,
         attempts=attempts,
     )
     return Herald(settings=settings)
@@ -248,6 +250,23 @@ def test_attention_is_told_when_it_begins_and_when_it_returns(
         teller.deliver()
     told = [each["title"] for each in receiver.messages]
     assert sum("take writes" in each for each in told) == 2
+
+
+def test_what_stands_under_attention_unchanged_is_not_written_again(
+    tmp_path: Path,
+) -> None:
+    factories.instance(host="ele01")
+    factories.instance(host="ele02")
+    file = listed(tmp_path, {"json://127.0.0.1/": "always"})
+    teller = herald(file, "attention", hold=3600.0)
+    teller.look()
+
+    with CaptureQueriesContext(connection) as captured:
+        teller.look()
+
+    written = [each["sql"] for each in captured.captured_queries]
+    assert not [sql for sql in written if sql.startswith("INSERT")]
+    assert Alarm.objects.exists()
 
 
 def test_others_must_not_read_the_file(tmp_path: Path) -> None:

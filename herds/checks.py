@@ -31,7 +31,7 @@ import base64
 import binascii
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,15 +107,19 @@ def check_commands(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def _errors(wrong: Iterable[str], *, id: str) -> list[CheckMessage]:
+    """Give an error for each thing that is wrong with a setting."""
+    return [
+        Error(problem, hint="Correct the local settings.", id=id) for problem in wrong
+    ]
+
+
 @register
 def check_ssh(**_: Any) -> list[CheckMessage]:
     """Refuse SSH settings that mean nothing (E004), then look at the keys."""
     wrong = conf.problems(conf.SshSettings, "SSH")
     if wrong:
-        return [
-            Error(problem, hint="Correct the local settings.", id="herds.E004")
-            for problem in wrong
-        ]
+        return _errors(wrong, id="herds.E004")
     return [
         *_private_key_problems(conf.ssh().private_key_file),
         *_public_key_problems(),
@@ -125,19 +129,13 @@ def check_ssh(**_: Any) -> list[CheckMessage]:
 @register
 def check_operations(**_: Any) -> list[CheckMessage]:
     """Refuse operation settings that mean nothing (E008)."""
-    return [
-        Error(problem, hint="Correct the local settings.", id="herds.E008")
-        for problem in conf.problems(conf.OperationSettings, "OPERATIONS")
-    ]
+    return _errors(conf.problems(conf.OperationSettings, "OPERATIONS"), id="herds.E008")
 
 
 @register
 def check_refresh(**_: Any) -> list[CheckMessage]:
     """Refuse refresh settings that mean nothing (E018)."""
-    return [
-        Error(problem, hint="Correct the local settings.", id="herds.E018")
-        for problem in conf.problems(conf.RefreshSettings, "REFRESH")
-    ]
+    return _errors(conf.problems(conf.RefreshSettings, "REFRESH"), id="herds.E018")
 
 
 @register
@@ -148,10 +146,7 @@ def check_dns(**_: Any) -> list[CheckMessage]:
     if dns and (contradiction := naming.problem(dns)):
         wrong = [contradiction]
     if wrong:
-        return [
-            Error(problem, hint="Correct the local settings.", id="herds.E009")
-            for problem in wrong
-        ]
+        return _errors(wrong, id="herds.E009")
     return list(_dns_key_problems(naming.manner(dns))) if dns else []
 
 
@@ -166,10 +161,7 @@ def check_notifications(**_: Any) -> list[CheckMessage]:
             f"{', '.join(conf.EVENTS)}."
         ]
     if wrong or told is None:
-        return [
-            Error(problem, hint="Correct the local settings.", id="herds.E012")
-            for problem in wrong
-        ]
+        return _errors(wrong, id="herds.E012")
     try:
         Messenger(told.config_file)
     except PreconditionFailed as error:
@@ -180,19 +172,13 @@ def check_notifications(**_: Any) -> list[CheckMessage]:
 @register
 def check_retention(**_: Any) -> list[CheckMessage]:
     """Refuse settings by which nothing, or everything, would be deleted (E017)."""
-    return [
-        Error(problem, hint="Correct the local settings.", id="herds.E017")
-        for problem in conf.problems(conf.RetentionSettings, "RETENTION")
-    ]
+    return _errors(conf.problems(conf.RetentionSettings, "RETENTION"), id="herds.E017")
 
 
 @register
 def check_attention(**_: Any) -> list[CheckMessage]:
     """Refuse bounds that mean nothing (E014)."""
-    return [
-        Error(problem, hint="Correct the local settings.", id="herds.E014")
-        for problem in conf.problems(conf.AttentionSettings, "ATTENTION")
-    ]
+    return _errors(conf.problems(conf.AttentionSettings, "ATTENTION"), id="herds.E014")
 
 
 @register
@@ -202,10 +188,7 @@ def check_metrics(**_: Any) -> list[CheckMessage]:
     if not wrong:
         wrong = list(_address_problems(conf.metrics().addresses))
     if wrong:
-        return [
-            Error(problem, hint="Correct the local settings.", id="herds.E014")
-            for problem in wrong
-        ]
+        return _errors(wrong, id="herds.E014")
     return list(_token_problems(conf.metrics()))
 
 

@@ -15,7 +15,7 @@ from herds.admin.badges import Health
 from herds.domain.links import Link, links
 from herds.models import Herd, Instance, Server
 from herds.selectors import vhosts
-from herds.selectors.inventory import InstanceState, Lag, Member, lag_of, state_of
+from herds.selectors.inventory import InstanceState, Lag, lag_of, state_of
 from herds.selectors.vhosts import Aim
 
 _HEALTH = {
@@ -35,18 +35,13 @@ _OBSERVERS = {
     "worker": "a worker, over SSH",
 }
 
-DEEPEST = 4
-"""The style sheet indents so many levels of a tree; deeper ones stand there too."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class MemberRow:
+class InstanceRow:
     """One line of a table of instances, ready to be drawn.
 
     Attributes:
         url: the address of the instance's page.
-        indent: how far it is indented below what it follows: 0 for a primary, at
-            most ``DEEPEST``.
     """
 
     instance: Instance
@@ -55,24 +50,17 @@ class MemberRow:
     online: SafeString
     lag: SafeString
     url: str
-    indent: int
 
 
-def member_rows(members: Iterable[Member]) -> list[MemberRow]:
-    """Prepare the tree of a herd's members for its table."""
-    return [instance_row(member.instance, member.depth) for member in members]
-
-
-def instance_row(instance: Instance, depth: int = 0) -> MemberRow:
+def instance_row(instance: Instance) -> InstanceRow:
     """Prepare an instance for a table of instances."""
-    return MemberRow(
+    return InstanceRow(
         instance=instance,
         herd=named_herd(instance.herd),
         role=role(instance),
         online=online(instance),
         lag=lag(instance),
         url=reverse("admin:herds_instance_change", args=[instance.pk]),
-        indent=min(depth, DEEPEST),
     )
 
 

@@ -221,11 +221,6 @@ class Herald:
         )
 
 
-def waiting() -> int:
-    """Count the messages that somebody has not taken yet, though it was tried."""
-    return Notice.objects.filter(done_at__isnull=True, attempts__gt=0).count()
-
-
 def _key_of(operation: Operation) -> str:
     """Name one end of an operation: resumed, it ends once more."""
     return f"operation:{operation.pk}:{operation.state}:{operation.finished_at}"

@@ -1,58 +1,12 @@
-"""What agents reported and a person has to place: hosts and instances."""
+"""What agents found and a person has to place, and the herds it could be placed in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
-from herds.models import Discovery, Herd, Instance, Server
-
-SHOWN = 20
-"""Of each kind, at most; the rest is in the lists."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnplacedHosts:
-    """Hosts that agents registered and that have no environment yet.
-
-    Attributes:
-        hosts: the first of them by name; each has ``found``, how many instances wait
-            there.
-        total: of all.
-    """
-
-    hosts: list[Server]
-    total: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnplacedInstances:
-    """Instances that agents found and for which no herd is known.
-
-    Attributes:
-        instances: the first of them by host and port, with their servers.
-        total: of all.
-    """
-
-    instances: list[Discovery]
-    total: int
-
-
-def unplaced_hosts(limit: int = SHOWN) -> UnplacedHosts:
-    """Give hosts to choose an environment for, in two queries."""
-    hosts = Server.objects.filter(environment=None, discovered_at__isnull=False)
-    counted = hosts.annotate(found=Count("discoveries")).order_by("hostname")
-    return UnplacedHosts(hosts=list(counted[:limit]), total=hosts.count())
-
-
-def unplaced_instances(limit: int = SHOWN) -> UnplacedInstances:
-    """Give instances to place in a herd, in two queries."""
-    return UnplacedInstances(
-        instances=list(discoveries().order_by("server__hostname", "db_port")[:limit]),
-        total=Discovery.objects.count(),
-    )
+from herds.models import Discovery, Herd, Instance
 
 
 def discoveries() -> QuerySet[Discovery]:

@@ -195,7 +195,7 @@ def test_who_may_place_and_nothing_else_can(client: Client) -> None:
     assert Instance.objects.filter(server__hostname="ele09").exists()
 
 
-def test_lists_and_selectors_ask_the_same_whatever_they_find(
+def test_the_list_asks_the_same_whatever_it_shows(
     administrator: Client,
 ) -> None:
     found()
@@ -205,13 +205,6 @@ def test_lists_and_selectors_ask_the_same_whatever_they_find(
 
     assert len(queries_of(administrator, LIST)) == few
     assert few <= 10
-    hosts = discoveries.unplaced_hosts()
-    instances = discoveries.unplaced_instances(limit=5)
-    assert (hosts.total, len(hosts.hosts), hosts.hosts[0].hostname) == (
-        *(31, 20, "ele09"),
-    )
-    assert hosts.hosts[0].found == 1
-    assert (instances.total, len(instances.instances)) == (31, 5)
 
 
 def test_the_page_that_places_asks_the_same_whatever_the_number_of_herds(

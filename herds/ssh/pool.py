@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,10 @@ from herds.ssh.transport import HostTransport
 CHANNELS_PER_HOST = 8
 """Commands at one time on one host. sshd allows ten sessions a connection by default
 (sshd_config(5): MaxSessions); two are left for stopping commands."""
+
+_SAME_MOMENT = 0.25
+"""How much earlier, in seconds, an attempt to connect may have begun than somebody
+asked for it, and its failure still be an answer to what they asked."""
 
 
 class ShellPool:
@@ -138,6 +143,14 @@ class ShellPool:
         return fresh
 
 
+class _Attempt:
+    """An attempt to connect: when it began, and what comes of it for all who wait."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.came: Future[HostTransport] = Future()
+
+
 class _KeptConnection:
     """The connection to one host: made when first needed, and again when it died."""
 
@@ -148,7 +161,7 @@ class _KeptConnection:
         self._login = login
         self._lock = threading.Lock()
         self._transport: HostTransport | None = None
-        self._connecting: Future[HostTransport] | None = None
+        self._attempt: _Attempt | None = None
         self._users: Counter[HostTransport] = Counter()
         self._closed = False
 
@@ -156,20 +169,25 @@ class _KeptConnection:
         """Return a connection that is not known to be dead, connecting if need be.
 
         Whoever asks while somebody else connects gets what comes of that, failure
-        included: ten waiting threads do not wait ten times.
+        included: ten waiting threads do not wait ten times. Only a failure that began
+        well before they asked says nothing of the host as it is now, which may have
+        come up since.
         """
-        with self._lock:
-            if self._transport is not None and self._transport.is_active():
-                return self._transport
-            waiting = self._connecting
-            if waiting is None:
-                mine = self._connecting = Future()
-        if waiting is None:
-            return self._connect(mine)
-        try:
-            return waiting.result()
-        except ElephaasError as error:
-            raise copy.copy(error) from error
+        asked = time.monotonic()
+        while True:
+            with self._lock:
+                if self._transport is not None and self._transport.is_active():
+                    return self._transport
+                attempt = self._attempt
+                if attempt is None:
+                    mine = self._attempt = _Attempt()
+            if attempt is None:
+                return self._connect(mine)
+            try:
+                return attempt.came.result()
+            except ElephaasError as error:
+                if attempt.began >= asked - _SAME_MOMENT:
+                    raise copy.copy(error) from error
 
     def take(self) -> HostTransport:
         """Return a connection as transport() does, to be given back."""
@@ -207,19 +225,19 @@ class _KeptConnection:
         if transport is not None:
             transport.close()
 
-    def _connect(self, mine: Future[HostTransport]) -> HostTransport:
+    def _connect(self, mine: _Attempt) -> HostTransport:
         try:
             transport = connect(self.host, self.pinned, self._login)
         except BaseException as error:
             with self._lock:
-                self._connecting = None
-            mine.set_exception(error)
+                self._attempt = None
+            mine.came.set_exception(error)
             raise
         with self._lock:
-            self._connecting = None
+            self._attempt = None
             dead, self._transport = self._transport, transport
             closed = self._closed
-        mine.set_result(transport)
+        mine.came.set_result(transport)
         if dead is not None:
             dead.close()
         if closed:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -117,6 +119,30 @@ def test_those_who_wait_for_a_connection_share_its_failure(sshd: LocalSshd) -> N
     }
     assert len({id(error) for error in errors}) == 8
     assert connections < 8
+
+
+def test_a_failure_that_began_before_the_question_is_no_answer(
+    tmp_path: Path,
+) -> None:
+    # The host came up while somebody's connection was still on its way to nowhere.
+    server = LocalSshd(tmp_path / "sshd")
+    with (
+        pool_for(server, connect_timeout=2.0) as pool,
+        contextlib.ExitStack() as afterwards,
+        ThreadPoolExecutor(1) as executor,
+    ):
+        afterwards.callback(server.stop)
+        shell = pool.shell(server.address, server.host_key())
+        with socket.create_server((server.address, server.port)) as silent:
+            early = executor.submit(shell.run, ["true"])
+            lost, _ = silent.accept()
+        with lost:
+            time.sleep(0.5)
+            server.start()
+
+            assert not early.done()
+            assert shell.run(["echo", "here"]).stdout == "here\n"
+            assert isinstance(early.exception(), HostUnreachable)
 
 
 def test_warming_connects_to_all_and_reports_those_it_could_not(

@@ -33,7 +33,7 @@ from .standings import (
 from .takeover import ATTESTED, FENCE_IT, Course, go_back, take_over
 from .target import Member, Target
 from .undo import may_be_promoted
-from .vantage import hear_from_all, judge_loss
+from .vantage import Vantage, hear_from_all, judge_loss
 
 if TYPE_CHECKING:
     from herds.models import Instance
@@ -68,14 +68,22 @@ class _Seen:
     checks: tuple[Check, ...]
 
 
-def _look(target: Target, candidate: str) -> _Seen:
-    """See the herd from every side.
+def _judge(
+    target: Target, candidate: str, scene: Scene, heard: tuple[Vantage, ...]
+) -> _Seen:
+    """Judge a herd whose primary is taken for lost.
+
+    Args:
+        target: whose herd.
+        candidate: the host that is to take over; empty for the best one.
+        scene: the herd as it was seen just now. A lost host takes as long to look at
+            as a connection is waited for, so it is looked at once.
+        heard: what its standbys hear of the primary.
 
     Raises:
         PreconditionFailed: it is not clear who was the primary, or nobody is there to
             take over.
     """
-    scene = look_at_herd(target)
     old = scene.of(_recorded_primary(target))
     best = furthest(scene, old, target.host)
     new = next((view for view in scene.views if view.host == candidate), best)
@@ -86,7 +94,6 @@ def _look(target: Target, candidate: str) -> _Seen:
         old,
         LastSeen(position=old.member.position, at=old.member.seen_at, is_exact=False),
     )
-    heard = hear_from_all(scene, old)
     checks = (
         *judge_loss(target, scene, old, heard),
         *standing_checks(target, scene, old, new),
@@ -135,7 +142,9 @@ def _silent(target: Target, scene: Scene, old: View) -> tuple[Check, ...]:
 
 
 def _examine(target: Target) -> PlannedTarget:
-    seen = _look(target, "")
+    scene = look_at_herd(target)
+    heard = hear_from_all(scene, scene.of(_recorded_primary(target)))
+    seen = _judge(target, "", scene, heard)
     old, new, ref = seen.old, seen.new, target.cluster.ref
     others = [
         view for view in seen.scene.without(old.member, new.member) if view.is_standby
@@ -226,8 +235,10 @@ def _run(target: Target) -> Outcome:
         new = _promoted(target, scene, old) if resumed else None
         if new is not None:
             step.note(f"{new.host} is {new.words()}.")
+        else:
+            heard = hear_from_all(scene, old)
     if new is None:
-        course = _before(target, resumed=resumed)
+        course = _before(target, scene, heard, resumed=resumed)
         with pointing.prepare(
             target, course.old.member, course.new.member, must=False
         ) as move:
@@ -270,15 +281,17 @@ def _promoted(target: Target, scene: Scene, old: View) -> View | None:
     return None
 
 
-def _before(target: Target, *, resumed: bool) -> Course:
-    """See the herd once more, and refuse where it is not as it was read.
+def _before(
+    target: Target, scene: Scene, heard: tuple[Vantage, ...], *, resumed: bool
+) -> Course:
+    """Refuse where the herd, as it is seen now, is not as it was read.
 
     Raises:
         PreconditionFailed: it is not; nothing was done.
         RolledBack: it is not, and what an earlier attempt did was taken back.
     """
     try:
-        seen = _look(target, target.chosen("candidate"))
+        seen = _judge(target, target.chosen("candidate"), scene, heard)
         _refuse_drift(target, seen)
     except ElephaasError as error:
         if not resumed:

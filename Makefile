@@ -64,7 +64,7 @@ bench: ready-bench ## Measure against other tools on lab hosts (root)
 
 deb: ready-packages ## Build the Debian packages into dist/ and check them
 	@$(PYTHON) -m tools.package deb
-	lintian --fail-on error --suppress-tags no-manual-page dist/*.deb
+	lintian --fail-on error dist/*.deb
 
 rpm: ready-packages ## Build the RPMs into dist/, for this machine's Python
 	@$(PYTHON) -m tools.package rpm

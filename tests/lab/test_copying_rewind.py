@@ -85,12 +85,16 @@ def crash(pair: Pair) -> None:
     """Start the old primary again, and end it as a power cut does."""
     pair.target.act("start")
     pair.target.psql("UPDATE filler SET pad = pad || 'crashed' WHERE n % 10 = 3;")
+    cut_power(pair)
+
+
+def cut_power(pair: Pair) -> None:
+    """Kill all its processes; the postmaster sees none of its own die before it."""
     pid = pair.target.look().pid
     assert pid is not None
-    directory = pair.directory
-    kill = 'pkill -9 -P "$1"; kill -9 "$1"'
+    kill = 'kill -STOP "$1"; pkill -9 -P "$1"; kill -9 "$1"'
     pair.target.shell.run(["sh", "-c", kill, "sh", str(pid)], ok=None)
-    eventually(lambda: not pair.target.look().is_running, f"{directory} is down")
+    eventually(lambda: not pair.target.look().is_running, f"{pair.directory} is down")
     eventually(lambda: not pair.target.leftovers(), "its processes are gone")
 
 
@@ -112,11 +116,7 @@ def test_a_crashed_standby_is_rewound_too(trade: Pair) -> None:
     # It follows nobody, and has WAL that its source never had.
     trade.target.shell.run(["touch", f"{trade.directory}/standby.signal"])
     trade.target.act("start")
-    pid = trade.target.look().pid
-    kill = 'pkill -9 -P "$1"; kill -9 "$1"'
-    trade.target.shell.run(["sh", "-c", kill, "sh", str(pid)], ok=None)
-    eventually(lambda: not trade.target.look().is_running, "it is down")
-    eventually(lambda: not trade.target.leftovers(), "its processes are gone")
+    cut_power(trade)
 
     rewind_it(trade)
 

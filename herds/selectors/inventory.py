@@ -18,6 +18,7 @@ from django.db.models import (
     F,
     IntegerField,
     Min,
+    Prefetch,
     Q,
     QuerySet,
     Value,
@@ -217,10 +218,14 @@ def servers() -> QuerySet[Server]:
 
 
 def dr_pairs() -> QuerySet[DisasterRecovery]:
-    """Give pairs of a primary and its best standby with all that a row shows."""
+    """Give pairs of a primary and its best standby with all that a row shows.
+
+    Members are read after the pairs of a page are known: joined, all of them would be.
+    """
+    members = Instance.objects.select_related("server")
     return DisasterRecovery.objects.select_related(
-        "herd__environment", "server", "instance", "master__server"
-    )
+        "herd__environment", "server"
+    ).prefetch_related(Prefetch("instance", members), Prefetch("master", members))
 
 
 def members_of(herd: Herd) -> list[Member]:

@@ -60,6 +60,7 @@ class Identity:
     system_identifier: str
     timeline: int
     position: Lsn
+    is_standby: bool
 
 
 def application_name(base_name: str, hostname: str) -> str:
@@ -209,11 +210,13 @@ def identify(cluster: Cluster, connection: str, *, bin_directory: str = "") -> I
                 f"upstream, and ~/.pgpass on {cluster.host}."
             ),
         )
-    system_identifier, timeline, position, *_ = done.stdout.split("|")
+    told, standby = done.stdout.splitlines()
+    system_identifier, timeline, position, *_ = told.split("|")
     return Identity(
         system_identifier=system_identifier,
         timeline=int(timeline),
         position=Lsn.parse(position),
+        is_standby=standby == "on",
     )
 
 

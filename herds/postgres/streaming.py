@@ -106,7 +106,7 @@ def await_streaming(
                 segment, progressed = recovering, clock.monotonic()
         else:
             if seen.timeline is not None and seen.has_reached(goal):
-                timeline, serves = _serves(upstream, application_name)
+                timeline, serves = serves_standby(upstream, application_name)
                 if seen.timeline == timeline and serves:
                     return seen
             # Beyond the goal only the upstream's word counts: WAL that comes another
@@ -171,7 +171,7 @@ def _recovering(standby: Cluster) -> str:
         return ""
 
 
-def _serves(upstream: Cluster, application_name: str) -> tuple[int, bool]:
+def serves_standby(upstream: Cluster, application_name: str) -> tuple[int, bool]:
     """Tell the upstream's live timeline, and whether it streams to a standby."""
     position, *states = upstream.psql(
         ";\n".join([sql("position.sql"), _SENDERS]),

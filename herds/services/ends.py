@@ -118,11 +118,16 @@ def refuse_unfit_upstream(target: Target, upstream: Member, mine: Probe) -> None
         bin_directory=binaries(mine, seen.version.split(".")[0]),
     )
     timeline, _ = position_now(upstream.cluster)
-    is_same = told.system_identifier == seen.system_identifier
-    if not is_same or told.timeline != timeline:
-        there = f"timeline {told.timeline}" if is_same else "another cluster"
+    there = ""
+    if told.system_identifier != seen.system_identifier:
+        there = "a server of another cluster"
+    elif told.is_standby:
+        there = "a standby"
+    elif told.timeline != timeline:
+        there = f"a server on timeline {told.timeline}"
+    if there:
         raise PreconditionFailed(
-            f"From {target.host}, {aim.host} leads to a server on {there}, and not to "
+            f"From {target.host}, {aim.host} leads to {there}, and not to "
             f"{upstream.host} on timeline {timeline}; nothing was changed.",
             host=target.host,
             hint=f"Have {aim.host} lead to {upstream.host} first.",

@@ -15,10 +15,11 @@ from herds.domain.cluster import Activity, Observation
 from herds.errors import ElephaasError, NotObserved, PreconditionFailed, ServerRuns
 from herds.postgres import files
 from herds.postgres.lock import end_orphaned_copies
-from herds.postgres.streaming import await_streaming
+from herds.postgres.streaming import await_streaming, serves_standby
 
 from .ends import has_cluster, upstream_of
 from .following import follower_names, see_followers_again
+from .freeze import freeze
 from .lifecycle import bring_down, bring_up, runs_again
 from .outlook import Method, Outlook, look_at_both
 from .rungs import Climb, bring_data, write_settings
@@ -179,9 +180,22 @@ def _follows_while_running(climb: Climb) -> bool:
     if not seen.answers or not seen.in_recovery:
         return False
     with climb.target.steps.step("settings", "Write the replication settings") as step:
+        _let_go_of_others(climb)
         write_settings(climb)
         step.note("Written on the running server, and reloaded.")
     return True
+
+
+def _let_go_of_others(climb: Climb) -> None:
+    """End what a standby receives from anybody but its upstream.
+
+    Settings that stay as they are make it connect to nobody anew: it would go on with
+    whom the name of its upstream led to before.
+    """
+    target, upstream = climb.target, climb.upstream
+    name = upstream_of(target, upstream).application_name
+    if not serves_standby(upstream.cluster, name)[1]:
+        freeze(target, [target.member(target.instance_id)])
 
 
 def _stream(climb: Climb, method: Method, received: int) -> str:

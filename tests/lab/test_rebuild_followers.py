@@ -44,9 +44,13 @@ class Cascade:
 
     def streams(self) -> bool:
         """Tell whether its upstream says so."""
-        streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-        mine = f"{streams} AND application_name = '{self.name}'"
-        return self.herd.sql(self.upstream, mine) == "1"
+        return streams_to(self.herd, self.upstream, self.name)
+
+
+def streams_to(herd: Parted, upstream: str, name: str) -> bool:
+    """Tell whether a member streams to the one that it knows by a name."""
+    streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    return herd.sql(upstream, f"{streams} AND application_name = '{name}'") == "1"
 
 
 def test_a_follower_that_waits_is_seen_again_or_named(trade: Parted) -> None:
@@ -68,3 +72,26 @@ def test_a_follower_that_waits_is_seen_again_or_named(trade: Parted) -> None:
     again = ended(confirmed(again))
     assert again.state == "succeeded", said(again)
     trade.is_whole(follower.host)
+
+
+def test_a_member_that_a_name_led_to_a_sibling_is_brought_to_the_primary(
+    trade: Parted,
+) -> None:
+    host = trade.spec.members[2]
+    stray = f"{trade.herd}@{host}"
+    trade.lead(trade.old)
+    # It connects anew once its own setting was another one for a moment.
+    with trade.set(host, primary_slot_name="none"):
+        pass
+    name = f"{trade.herd}_{host}"
+    until(lambda: streams_to(trade, trade.old, name), 20, "its sibling feeds it")
+
+    refused = target(planned(trade.product, "rebuild", stray), stray)
+    trade.lead(trade.new)
+    done = ended(confirmed(planned(trade.product, "rebuild", stray)))
+
+    assert refused.state == "refused"
+    assert "leads to a standby, and not to" in refused.outcome
+    assert done.state == "succeeded", said(done)
+    assert streams_to(trade, trade.new, name)
+    trade.is_whole(host)

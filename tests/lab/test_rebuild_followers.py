@@ -79,6 +79,8 @@ def test_a_member_that_a_name_led_to_a_sibling_is_brought_to_the_primary(
 ) -> None:
     host = trade.spec.members[2]
     stray = f"{trade.herd}@{host}"
+    # From here on its settings are those that a rebuild writes.
+    ended(confirmed(planned(trade.product, "rebuild", stray)))
     trade.lead(trade.old)
     # It connects anew once its own setting was another one for a moment.
     with trade.set(host, primary_slot_name="none"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,11 +14,12 @@ from django.utils import timezone
 
 from herds import conf
 from herds.domain.cluster import Observation
-from herds.domain.plan import PlannedTarget
+from herds.domain.plan import Check, PlannedTarget, Verdict
 from herds.domain.states import OperationState, TargetState
 from herds.errors import ElephaasError
 from herds.models import Operation, OperationTarget
 from herds.postgres.cluster import Acted
+from herds.selectors.operations import Holder, holders_of
 from herds.services.actions import Action
 from herds.services.lifecycle import facts_of
 from herds.services.recording import VhostSight, record_vhost
@@ -40,6 +41,7 @@ class _Reading:
     action: Action
     targets: Sequence[OperationTarget]
     members: Mapping[int, tuple[Member, ...]]
+    holders: Mapping[str, Holder]
     vhosts: dict[int, VhostSight] = field(default_factory=dict)
 
 
@@ -52,7 +54,12 @@ def examine(operation_id: int, crew: Crew) -> None:
     if reading is None:
         return
     plans = list(
-        crew.pool.map(lambda target: _look_at(target, reading, crew), reading.targets)
+        crew.pool.map(
+            lambda target: _beside(
+                reading.holders.get(target.herd_key), _look_at(target, reading, crew)
+            ),
+            reading.targets,
+        )
     )
     crew.journal.do(lambda: _write(operation_id, reading.targets, plans))
     for herd_id, sight in reading.vhosts.items():
@@ -76,6 +83,7 @@ def _read(operation_id: int, crew: Crew) -> _Reading | None:
         action=registry.get(operation.action),
         targets=targets,
         members={herd: crew.toolbox.members(herd) for herd in herds},
+        holders=holders_of(operation_id, {target.herd_key for target in targets}),
     )
 
 
@@ -110,6 +118,25 @@ def _look_at(row: OperationTarget, reading: _Reading, crew: Crew) -> PlannedTarg
             "was changed there. Its log says more."
         )
     return PlannedTarget(now=row.plan["now"], will="nothing", refusal=refusal)
+
+
+def _beside(holder: Holder | None, plan: PlannedTarget) -> PlannedTarget:
+    """Say in a plan that somebody else was changing what it has seen."""
+    if holder is None or not holder.is_working:
+        return plan
+    words = f"operation {holder.operation_id} by {holder.who} works on the herd"
+    if plan.refusal:
+        hint = f"While this was seen, {words}. Plan again once that has ended."
+        return replace(plan, refusal=f"{plan.refusal} {hint}")
+    check = Check(
+        name="Nobody else at work",
+        how="the operations of the herd",
+        observed=words,
+        threshold="none: what was seen here may be over by then",
+        verdict=Verdict.WARN,
+        observed_at=timezone.now().isoformat(),
+    )
+    return replace(plan, checks=(*plan.checks, check))
 
 
 def _write(

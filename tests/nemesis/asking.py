@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
@@ -120,6 +121,14 @@ class Asked:
         except (OperationalError, InterfaceError):
             connection.close()
             return False
+
+    def last_end_of(self, step: str) -> datetime | None:
+        """Read when a step of its ended last; None where it never did."""
+        steps = OperationStep.objects.filter(
+            target__operation=self.operation, name=step, finished_at__isnull=False
+        )
+        last = patiently(lambda: steps.order_by("-finished_at").first())
+        return last.finished_at if last else None
 
     def follow_ups(self) -> list[dict[str, Any]]:
         """Read what its target says remains to be done."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from herds.errors import ElephaasError
 from lab import LabError
@@ -70,6 +71,7 @@ class Run:
         self._announced: float | None = None
         self._struck = False
         self._struck_at = 0.0
+        self._struck_when = datetime.now(UTC)
         self._latest: Asked | None = None
         self._before: Herd = {}
         self._fence: Mapping[str, str] = {}
@@ -205,7 +207,7 @@ class Run:
     def _strike(self) -> None:
         self._struck = True
         self.fault.strike()
-        self._struck_at = time.monotonic()
+        self._struck_at, self._struck_when = time.monotonic(), datetime.now(UTC)
 
     def _hold(self, is_over: Callable[[], bool]) -> None:
         """Let the fault last as drawn, and mend it if the operation goes on then."""
@@ -272,6 +274,9 @@ class Run:
 
     def _bring_to_an_end(self) -> None:
         """Resume or retry what did not come to a good end; do what it left to do."""
+        if not self.scene.await_quiet():
+            self._hung.append("another operation is still at work on the herd")
+        self._lead_back()
         good = checker.GOOD
         if not self._is_failover:
             good |= checker.UNCHANGED
@@ -288,6 +293,20 @@ class Run:
         if self._endings and self._endings[-1].state == "follow-ups":
             self._helped()
             self._follow_up()
+
+    def _lead_back(self) -> None:
+        """Have the name led back that was led astray once the operation was over.
+
+        The front page shows it and offers this; the operation's last look could not.
+        """
+        if self.scenario.fault != "dns-other-value" or not self._struck:
+            return
+        looked = self._latest.last_end_of("dns_read") if self._latest else None
+        if looked is None or looked > self._struck_when:
+            return
+        state, words = do(self.scene, "refresh_dns", self._rightful())
+        if state not in checker.GOOD:
+            self._left_undone.append(f"refresh_dns: {words}")
 
     def _helped(self) -> Herd:
         """Start what the fault itself has brought down, as a person would first."""

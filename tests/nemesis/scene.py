@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from herds.domain.states import ACTIVE_TARGETS
 from herds.errors import ElephaasError
+from herds.models import OperationTarget
 from herds.operations import requests
 from herds.operations.requests import Requester
 from lab import Lab, LabError
@@ -170,6 +172,17 @@ class Scene:
                     with contextlib.suppress(OSError):
                         socket.create_connection(address, timeout=0.5).close()
                         break
+
+    def await_quiet(self, seconds: float = 60.0) -> bool:
+        """Wait until nobody's operation works on the herd; tell whether that came."""
+        herd = self.product.members(self.herd)[0].herd_id
+        active = OperationTarget.objects.filter(herd=herd, state__in=ACTIVE_TARGETS)
+        deadline = time.monotonic() + seconds
+        while active.exists():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def ask_besides(self, action: str) -> None:
         """Have somebody else ask for an action on the third member, now."""

@@ -167,6 +167,24 @@ class CleanRoot:
         dpkg = ["dpkg", "--force-unsafe-io", "--install", name]
         return self.run(dpkg, DEBIAN_FRONTEND="noninteractive")
 
+    def rpm(self, *words: str) -> str:
+        """Run the machine's rpm on this root, which has none; give what was printed.
+
+        Its own database knows nothing of what Debian's packages brought.
+        """
+        root = self._folder / "root"
+        spaces = ["nsenter", f"--target={self._holder.pid}", "--mount", "--net"]
+        done = subprocess.run(
+            [*spaces, "rpm", "--root", str(root), "--nodeps", "--nodigest", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"rpm {' '.join(words)}\n{done.stdout}"
+        return done.stdout
+
     def close(self) -> None:
         """End it, and take away what was written to it."""
         self._holder.send_signal(signal.SIGKILL)

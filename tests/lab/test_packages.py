@@ -154,6 +154,12 @@ def answers(root: CleanRoot) -> bool:
 
 
 def test_the_service_is_its_own_user_with_closed_secrets(root: CleanRoot) -> None:
+    assert_closed(root)
+    assert "/usr/sbin/nologin" in root.run(["getent", "passwd", "elephaas"])
+
+
+def assert_closed(root: CleanRoot) -> None:
+    """See that nobody but root and the service reads its secrets."""
     shown = root.run(
         [
             *("stat", "-c", "%U:%G %a %n"),
@@ -168,7 +174,6 @@ def test_the_service_is_its_own_user_with_closed_secrets(root: CleanRoot) -> Non
         "elephaas:elephaas 700 /var/lib/elephaas/.ssh",
         "elephaas:elephaas 600 /var/lib/elephaas/.ssh/id_ed25519",
     ]
-    assert "/usr/sbin/nologin" in root.run(["getent", "passwd", "elephaas"])
 
 
 def test_the_settings_as_installed_are_fit_for_a_service(root: CleanRoot) -> None:
@@ -311,6 +316,36 @@ def test_the_rpms_bring_the_same(packages: dict[str, Path]) -> None:
         assert different <= {"/etc/cron.d/pgutil_report"}
 
 
+def test_the_rpms_install_serve_and_go(
+    product_lab: Lab, metadata: PrivateServer
+) -> None:
+    if not is_root() or not shutil.which("rpmbuild") or not shutil.which("mmdebstrap"):
+        pytest.skip("root, rpm or mmdebstrap is missing")
+    # Debian's Python stands in for that of the system the packages are built for.
+    root = CleanRoot(product_lab, metadata.directory)
+    try:
+        said = root.rpm("--install", *map(str, built("rpm")))
+        assert "is installed and not started" in said
+        assert_closed(root)
+        configure(root, product_lab, metadata)
+        root.run([MANAGE, "migrate", "--verbosity", "0"])
+        with running(root, "elephaas-web"), running(root, "elephaas-worker") as worker:
+            until(lambda: answers(root), 60, "the pages answer")
+            root.run([MANAGE, "check", "--deploy", "--fail-level", "WARNING"])
+        assert worker.returncode == 0
+        assert "--once" in root.run(["pgutil_report", "--help"])
+
+        root.rpm("--erase", "elephaas", "pgutil-report")
+
+        root.run(["test", "-e", "/usr/lib/elephaas"], status=1)
+        root.run(["test", "-e", "/usr/bin/pgutil_report"], status=1)
+        # What a person wrote, and the keys, are theirs to delete.
+        assert NAME in root.run(["cat", "/etc/elephaas/settings.py.rpmsave"])
+        root.run(["test", "-s", "/var/lib/elephaas/.ssh/id_ed25519"])
+    finally:
+        root.close()
+
+
 def listed(command: list[str]) -> set[str]:
     """Give the files that a package brings, without directories."""
     lines = subprocess.run(
@@ -319,6 +354,8 @@ def listed(command: list[str]) -> set[str]:
     paths = [line.partition(" -> ")[0].split()[-1].lstrip(".") for line in lines]
     # Debian of this release has units outside of /usr.
     found = {re.sub("^/lib/systemd", "/usr/lib/systemd", path) for path in paths}
+    # It compresses manual pages, too.
+    found = {re.sub(r"^(/usr/share/man/.*)\.gz$", r"\1", path) for path in found}
     folders = {str(parent) for path in found for parent in Path(path).parents}
     return {path for path in found - folders if not path.endswith("/")}
 

@@ -18,7 +18,7 @@ from bench.figures import Limit, Report, Spread
 from lab.private_server import PrivateServer
 
 PROJECT = Path(__file__).resolve().parent.parent
-SIZES = {"100 instances": (50, 2), "10,000 instances": (1000, 10)}
+SIZES = {"100 instances": (10, 10), "10,000 instances": (1000, 10)}
 """Herds and members of each. A list shows a hundred rows a page at most."""
 
 WANTED = 3.0

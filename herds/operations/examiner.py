@@ -21,6 +21,7 @@ from herds.models import Operation, OperationTarget
 from herds.postgres.cluster import Acted
 from herds.selectors.operations import Holder, holders_of
 from herds.services.actions import Action
+from herds.services.identity import asked_of
 from herds.services.lifecycle import facts_of
 from herds.services.recording import VhostSight, record_vhost
 from herds.services.steps import Step
@@ -93,7 +94,7 @@ def _look_at(row: OperationTarget, reading: _Reading, crew: Crew) -> PlannedTarg
     if instance is None or look is None:
         raise AssertionError("only targets of actions that examine are read")
     try:
-        return look(
+        plan = look(
             Target(
                 instance_id=instance.pk,
                 cluster=crew.toolbox.cluster(instance),
@@ -109,6 +110,8 @@ def _look_at(row: OperationTarget, reading: _Reading, crew: Crew) -> PlannedTarg
                 record_vhost=partial(reading.vhosts.__setitem__, instance.herd_id),
             )
         )
+        told = {} if plan.refusal else asked_of(crew.toolbox.cluster(instance))
+        return replace(plan, identity={**told, **plan.identity})
     except ElephaasError as error:
         refusal = error.sentence()
     except Exception:

@@ -9,6 +9,9 @@ from herds.domain.cluster import Observation
 from herds.domain.lsn import Lsn
 from herds.domain.probe import Probe
 from herds.domain.words import size
+from herds.errors import ElephaasError
+from herds.postgres.cluster import Cluster
+from herds.postgres.extent import extent
 
 if TYPE_CHECKING:
     from herds.models import Instance
@@ -37,14 +40,32 @@ def seen_of(seen: Observation, probe: Probe | None = None) -> dict[str, Any]:
     return {**found, "seen_at": seen.observed_at.isoformat()}
 
 
+def asked_of(cluster: Cluster) -> dict[str, Any]:
+    """Ask a running server how large it is and when it was written to last.
+
+    A plan is not held up by it: what is not told, or not soon, is left out.
+    """
+    try:
+        told = extent(cluster)
+    except ElephaasError:
+        return {}
+    written = told.written_at.isoformat(timespec="seconds") if told.written_at else ""
+    found = {"octets": told.octets, "written_at": written}
+    return {name: value for name, value in found.items() if value not in ("", None)}
+
+
 def identity_words(identity: Mapping[str, Any]) -> str:
-    """Say it in a line: port 5432, /srv/trade, system 74…, 3.2 GB, WAL at 0/3000060."""
-    octets = identity.get("octets")
+    """Say it in a line: port 5432, /srv/trade, system 74…, 3.2 GB, WAL at 0/3000060.
+
+    With the time of the last write at the end, where that is known.
+    """
+    octets, written = identity.get("octets"), str(identity.get("written_at", ""))
     parts = (
         f"port {identity['port']}" if identity.get("port") else "",
         str(identity.get("data_directory", "")),
         f"system {identity['system']}" if identity.get("system") else "",
         size(octets) if octets is not None else "",
         f"WAL at {identity['wal']}" if identity.get("wal") else "",
+        f"last write {written[:19].replace('T', ' ')} UTC" if written else "",
     )
     return ", ".join(filter(None, parts))

@@ -131,6 +131,8 @@ class SimulatedCluster:
         self.before(self, words)
         if words == "ask for timeline and position":
             return f"{self.timeline}|{self.position}"
+        if words == "ask for size and last write":
+            return "3200000000|1764069067.5"
         self.log.append((self.host, words))
         return self.answers.get(words, "")
 

@@ -34,6 +34,8 @@ def test_the_runbook_does_by_hand_what_the_plan_says(herd: Moving) -> None:
     seen = plan.targets.get().plan["identity"]
     assert seen["system"].isdigit()
     assert "/" in seen["wal"]
+    assert seen["octets"] > 10_000_000
+    assert seen["written_at"]
     lab = herd.lab
     environment = [
         f"SSH=ssh -n -i {lab.ssh_key} -o StrictHostKeyChecking=no -o LogLevel=ERROR",

@@ -118,21 +118,23 @@ def configure(root: CleanRoot, lab: Lab, metadata: PrivateServer) -> None:
     root.write(f"{key}.pub", lab.ssh_key.with_suffix(".pub").read_text())
 
 
+def started(root: CleanRoot, name: str) -> list[str]:
+    """Give the command line by which a service is started as its unit says."""
+    said = unit(root.run(["cat", f"/lib/systemd/system/{name}.service"]))
+    (start,), (user,) = said["ExecStart"], said["User"]
+    (directory,) = said["WorkingDirectory"]
+    environment = dict(each.split("=", 1) for each in said["Environment"])
+    return root.command(
+        shlex.split(start), user=user, environment=environment, directory=directory
+    )
+
+
 @contextmanager
 def running(root: CleanRoot, name: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a service as its unit says, until the block is left."""
     said = unit(root.run(["cat", f"/lib/systemd/system/{name}.service"]))
-    (start,) = said["ExecStart"]
-    (user,) = said["User"]
-    (directory,) = said["WorkingDirectory"]
     assert said["Restart"] == ["always"]
-    environment = dict(each.split("=", 1) for each in said["Environment"])
-    service = subprocess.Popen(
-        root.command(
-            shlex.split(start), user=user, environment=environment, directory=directory
-        ),
-        stdin=subprocess.DEVNULL,
-    )
+    service = subprocess.Popen(started(root, name), stdin=subprocess.DEVNULL)
     try:
         yield service
     finally:
@@ -252,6 +254,18 @@ def test_the_service_works_on_hosts_of_the_lab(
     assert all(after[host] > before[host] for host in members)
     assert "All is fine." in health, health
     assert worker.returncode == 0
+
+
+def test_what_is_too_old_is_deleted_by_a_unit_that_a_timer_starts(
+    root: CleanRoot,
+) -> None:
+    timer = root.run(["cat", "/lib/systemd/system/elephaas-prune.timer"])
+    done = subprocess.run(
+        started(root, "elephaas-prune"), capture_output=True, check=True, text=True
+    )
+
+    assert "OnCalendar=daily" in timer
+    assert "audit entries older than" in done.stdout
 
 
 def test_the_agent_is_on_the_path(root: CleanRoot) -> None:

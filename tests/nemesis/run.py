@@ -30,6 +30,9 @@ _WARM = 12  # commits before anything begins
 _PLANNED_WITHIN = 30.0
 _ENDED_WITHIN = 60.0
 _TRUE_WITHIN = 5.0  # seconds after its end for what an operation says to be seen
+_NOTICED_WITHIN = 15.0
+"""The same where the new primary's host lost power: a WAL receiver finds that out with
+the next status that it sends (PostgreSQL docs: wal_receiver_status_interval, 10 s)."""
 _ATTEMPTS = 3
 _AFTERWARDS = 0.15  # seconds of writes after the end
 
@@ -259,7 +262,8 @@ class Run:
         def is_true(seen: Herd) -> bool:
             return not list(checker.untrue(replace(ending, herd=seen), known))
 
-        return replace(ending, herd=scene.look_until(is_true, _TRUE_WITHIN))
+        within = _NOTICED_WITHIN if scene.candidate in scene.touched else _TRUE_WITHIN
+        return replace(ending, herd=scene.look_until(is_true, within))
 
     # The end
 
@@ -290,8 +294,8 @@ class Run:
             except ElephaasError as refused:
                 self._hung.append(f"it cannot go on: {refused.sentence()}")
                 break
+        self._helped()  # Also what came down after the end of it all.
         if self._endings and self._endings[-1].state == "follow-ups":
-            self._helped()
             self._follow_up()
 
     def _lead_back(self) -> None:

@@ -1,6 +1,8 @@
-"""How sizes and lengths of time are written for people."""
+"""How sizes, lengths of time and lists of names are written for people."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def size(octets: int) -> str:
@@ -26,6 +28,11 @@ def duration_in_words(seconds: float) -> str:
         if whole < until:
             return f"{whole // length} {unit}"
     return f"{round(whole / 86400)} days"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as people do: ``ele01, ele02 and ele03``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -10,6 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from herds.domain.states import TargetState
+from herds.domain.words import listed
 from herds.errors import NotAllowed, PreconditionFailed
 from herds.models import Environment, Freeze, Herd, Instance, OperationTarget
 from herds.models.inventory import Approval
@@ -222,7 +223,7 @@ def _denials(
         place = places[number]
         where = place.env_name if place else "no environment"
         others = (
-            f"members of {_listed(able[number])} may"
+            f"members of {listed(able[number])} may"
             if able[number]
             else "nobody else may either"
         )
@@ -235,10 +236,6 @@ def _denials(
 def _lower(verb: str) -> str:
     """Write a verb inside a sentence, its abbreviations as they are."""
     return verb[:1].lower() + verb[1:]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def is_held_by_freezes(action: Action) -> bool:

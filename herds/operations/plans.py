@@ -8,6 +8,7 @@ from typing import Any
 
 from herds.domain.plan import PlannedTarget, Verdict
 from herds.domain.states import TargetState
+from herds.domain.words import listed
 from herds.errors import PreconditionFailed
 from herds.models import Instance, Operation, OperationTarget
 from herds.services.actions import Action
@@ -97,17 +98,13 @@ def headline(action: Action, members: Sequence[Instance]) -> str:
             if member.herd.environment
         }
     )
-    where = f" in {_listed(names)}" if names else ""
+    where = f" in {listed(names)}" if names else ""
     if action.narrow is not None:
         return f"{action.verb} {counted(herds, 'herd')}{where}"
     return (
         f"{action.verb} {counted(len(members), 'instance')} "
         f"of {counted(herds, 'herd')}{where}"
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def counted(number: int, noun: str) -> str:

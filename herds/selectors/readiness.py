@@ -5,18 +5,19 @@ The rows are a first judgement: a plan makes some twenty checks on the hosts the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import CharField, Exists, OuterRef, Prefetch, QuerySet, Value
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import CharField, Exists, OuterRef, Prefetch, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from herds import conf
 from herds.domain.plan import Verdict
 from herds.domain.states import ACTIVE_TARGETS
-from herds.domain.words import duration_in_words, size
+from herds.domain.words import duration_in_words, listed, size
 from herds.models import DisasterRecovery, Herd, Instance, OperationTarget
 
 from . import trouble
@@ -85,7 +86,17 @@ def judge_herd(herd: Herd, members: Sequence[Instance]) -> Judgement:
         if not follows_nobody(each) and state_of(each) is InstanceState.UNKNOWN
     ]
     standby = _of_standby(pair, primaries, silent)
-    return _judged(herd, primaries, standby, pair, is_busy=active.exists())
+    away = [
+        each.server.hostname
+        for each in members
+        if not follows_nobody(each)
+        and (state_of(each) is not InstanceState.ONLINE or each.is_streaming is False)
+        and (pair is None or each.pk != pair.instance.pk)
+    ]
+    followers = _of_followers(pair, sorted(away))
+    return _judged(
+        herd, primaries, (*standby, *followers), pair, is_busy=active.exists()
+    )
 
 
 def pairs_to_judge() -> QuerySet[DisasterRecovery]:
@@ -93,9 +104,18 @@ def pairs_to_judge() -> QuerySet[DisasterRecovery]:
     key = Concat(Value("herd:"), Cast(OuterRef("herd_id"), CharField()))
     active = OperationTarget.objects.filter(herd_key=key, state__in=ACTIVE_TARGETS)
     primaries = Instance.objects.filter(trouble.IS_PRIMARY).select_related("server")
+    away = (
+        Instance.objects.filter(~trouble.IS_PRIMARY, herd=OuterRef("herd_id"))
+        .filter(~trouble.IS_RUNNING | Q(is_streaming=False))
+        .exclude(pk=OuterRef("instance_id"))
+        .order_by("server__hostname")
+    )
     return (
         dr_pairs()
-        .annotate(is_busy=Exists(active))
+        .annotate(
+            is_busy=Exists(active),
+            away=ArraySubquery(away.values("server__hostname")),
+        )
         .prefetch_related(
             Prefetch("herd__instances", queryset=primaries, to_attr="primaries")
         )
@@ -110,8 +130,9 @@ def judge_pair(pair: DisasterRecovery) -> Judgement:
     """
     primaries: list[Instance] = pair.herd.primaries  # type: ignore[attr-defined]
     is_busy: bool = pair.is_busy  # type: ignore[attr-defined]
-    standby = _of_standby(pair, primaries, ())
-    return _judged(pair.herd, primaries, standby, pair, is_busy=is_busy)
+    away: list[str] = pair.away  # type: ignore[attr-defined]
+    rows = (*_of_standby(pair, primaries, ()), *_of_followers(pair, away))
+    return _judged(pair.herd, primaries, rows, pair, is_busy=is_busy)
 
 
 def last_examined(herd: Herd) -> OperationTarget | None:
@@ -129,12 +150,12 @@ def last_examined(herd: Herd) -> OperationTarget | None:
 def _judged(
     herd: Herd,
     primaries: Sequence[Instance],
-    standby: Iterator[Row],
+    standbys: Iterable[Row],
     pair: DisasterRecovery | None,
     *,
     is_busy: bool,
 ) -> Judgement:
-    rows = [_of_primary(primaries), *standby]
+    rows = [_of_primary(primaries), *standbys]
     if herd.vhost and conf.dns() is not None:
         rows.append(_of_name(herd, primaries))
     if is_busy:
@@ -317,6 +338,27 @@ def _of_lag(pair: DisasterRecovery) -> Row:
         wanted=f"at most {size(limit)}",
         verdict=verdict,
         observed_at=lag.observed_at,
+    )
+
+
+def _of_followers(pair: DisasterRecovery | None, away: Sequence[str]) -> Iterator[Row]:
+    """Judge the other standbys, which would follow the new primary.
+
+    Args:
+        pair: the herd's, None where nobody could take over.
+        away: the hosts of those that do not stream, or of which nothing is known.
+    """
+    if pair is None:
+        return
+    observed = "every other standby streams"
+    if away:
+        observed = f"{listed(away)} would not follow at once"
+    yield Row(
+        name="Followers",
+        observed=observed,
+        wanted="every other standby streams",
+        verdict=Verdict.WARN if away else Verdict.OK,
+        observed_at=pair.instance.observed_at,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from herds.domain.outcome import FollowUp, Outcome
+from herds.domain.words import listed
 from herds.errors import (
     CommandFailed,
     ElephaasError,
@@ -94,7 +95,7 @@ def settle(aftermath: Aftermath) -> Outcome:
     sentence = f"{new.host} takes writes on timeline {timeline}"
     if names:
         follow = "follows" if len(names) == 1 else "follow"
-        sentence += f"; {_listed(names)} {follow} it"
+        sentence += f"; {listed(names)} {follow} it"
     if aftermath.move.words:
         sentence += f". {aftermath.move.words.rstrip('.')}"
     if left:
@@ -181,7 +182,7 @@ def _have_all_follow(aftermath: Aftermath) -> list[str | FollowUp]:
     members = [*aftermath.others, *([] if is_lost else [aftermath.old])]
     if not members:
         return []
-    words = f"Have {_listed([each.host for each in members])} follow {new.host}"
+    words = f"Have {listed([each.host for each in members])} follow {new.host}"
     with target.steps.step("followers", words) as step:
         followed = at_once(lambda member: _have_follow(aftermath, member), members)
         for each in followed:
@@ -338,7 +339,3 @@ def _record(target: Target, upstream: Member) -> None:
     seen = target.cluster.look()
     facts = {**seen.facts, "upstream": upstream.instance_id}
     target.record(replace(seen, facts=facts))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

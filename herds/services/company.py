@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from herds.domain.cluster import Observation
+from herds.domain.words import listed
 from herds.errors import ElephaasError
 
 from .target import Member, Target
@@ -39,8 +40,7 @@ def look_at_others(target: Target) -> tuple[Sight, ...]:
 
 def hosts(sights: Iterable[Sight]) -> str:
     """Name the hosts of some members: ele01, ele02 and ele03."""
-    names = sorted(sight.member.host for sight in sights)
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    return listed(sorted(sight.member.host for sight in sights))
 
 
 def _look(member: Member) -> Sight:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from herds.domain.probe import Probe, Sender
+from herds.domain.words import listed
 from herds.errors import ElephaasError, HostUnreachable
 
 from .target import Member, Target
@@ -166,8 +167,7 @@ def at_once(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 def named(views: Collection[View]) -> str:
     """Name the hosts of some members: ele01, ele02 and ele03."""
-    names = sorted(view.host for view in views)
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    return listed(sorted(view.host for view in views))
 
 
 def _view(member: Member) -> View:

@@ -58,6 +58,10 @@ def words_of(client: Client, herd: Herd) -> str:
     return visit(client, f"/admin/herds/herd/{herd.pk}/change/").text
 
 
+def words_in_list(client: Client) -> str:
+    return visit(client, "/admin/herds/disasterrecovery/").text
+
+
 def buttons_on(html: str, member: Instance) -> set[str]:
     pattern = rf'action="/admin/herds/instance/{member.pk}/operate/(\w+)/"'
     return set(re.findall(pattern, html))
@@ -272,6 +276,43 @@ def test_a_herd_that_could_move_with_a_warning_says_so(
         "▲ ready, look first Ready to switch over to ele02, but look at this first: "
         "ele02 is 80.0 MB behind."
     ) in words
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"is_online": False},
+        {"is_streaming": False},
+        {"unreachable_since": timezone.now()},
+    ],
+)
+def test_another_standby_that_would_not_follow_is_a_warning_here_and_in_the_list(
+    administrator: Client,
+    primary: Instance,
+    standby: Instance,
+    values: dict[str, Any],
+) -> None:
+    other = factories.instance(
+        host="ele03",
+        master=primary,
+        timeline=4,
+        xlog_pos=AT - 10**6,
+        is_streaming=True,
+        lag_octets=10**6,
+        lag_seen_at=timezone.now(),
+    )
+    well = words_of(administrator, primary.herd)
+    update(other, **values)
+
+    words = words_of(administrator, primary.herd)
+    listed = words_in_list(administrator)
+
+    assert "✔ ready Ready to switch over to ele02." in well
+    assert (
+        "▲ ready, look first Ready to switch over to ele02, but look at this first: "
+        "ele03 would not follow at once."
+    ) in words
+    assert "ready, look first" in listed
 
 
 def test_the_lag_of_a_cascade_is_that_behind_the_primary(

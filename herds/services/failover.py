@@ -33,7 +33,7 @@ from .standings import (
 from .takeover import ATTESTED, FENCE_IT, Course, go_back, take_over
 from .target import Member, Target
 from .undo import may_be_promoted
-from .vantage import Vantage, hear_from_all, judge_loss
+from .vantage import Vantage, judge_loss, look_and_hear
 
 if TYPE_CHECKING:
     from herds.models import Instance
@@ -142,8 +142,7 @@ def _silent(target: Target, scene: Scene, old: View) -> tuple[Check, ...]:
 
 
 def _examine(target: Target) -> PlannedTarget:
-    scene = look_at_herd(target)
-    heard = hear_from_all(scene, scene.of(_recorded_primary(target)))
+    scene, heard = look_and_hear(target, _recorded_primary(target))
     seen = _judge(target, "", scene, heard)
     old, new, ref = seen.old, seen.new, target.cluster.ref
     others = [
@@ -229,14 +228,16 @@ def _fences(old: View) -> Choice:
 
 def _run(target: Target) -> Outcome:
     resumed = target.steps.began("fence")
+    new: View | None = None
     with target.steps.step("look", "Look at the herd from every side") as step:
-        scene = look_at_herd(target)
-        old = scene.of(_recorded_primary(target))
-        new = _promoted(target, scene, old) if resumed else None
-        if new is not None:
-            step.note(f"{new.host} is {new.words()}.")
+        lost = _recorded_primary(target)
+        if resumed:
+            scene = look_at_herd(target)
+            new = _promoted(target, scene, scene.of(lost))
+        if new is None:
+            scene, heard = look_and_hear(target, lost)
         else:
-            heard = hear_from_all(scene, old)
+            step.note(f"{new.host} is {new.words()}.")
     if new is None:
         course = _before(target, scene, heard, resumed=resumed)
         with pointing.prepare(
@@ -244,6 +245,7 @@ def _run(target: Target) -> Outcome:
         ) as move:
             take_over(target, course)
             return _go_forward(target, course, move)
+    old = scene.of(lost)
     with pointing.prepare(target, old.member, new.member, must=False) as move:
         return _go_forward(target, Course(scene=scene, old=old, new=new), move)
 

@@ -142,7 +142,7 @@ def look_at_herd(target: Target, *, without: Collection[Member] = ()) -> Scene:
     asked = [each for each in target.members if each.instance_id not in left_out]
     return Scene(
         views=(
-            *at_once(_view, asked),
+            *at_once(view_of, asked),
             *(View(member=member) for member in without),
         )
     )
@@ -170,7 +170,8 @@ def named(views: Collection[View]) -> str:
     return listed(sorted(view.host for view in views))
 
 
-def _view(member: Member) -> View:
+def view_of(member: Member) -> View:
+    """Probe a member; a host that is lost gives a view of nothing."""
     try:
         return View(member=member, probe=member.cluster.probe(sizes=False))
     except ElephaasError as error:

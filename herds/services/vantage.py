@@ -14,8 +14,8 @@ from herds.errors import ElephaasError, PreconditionFailed
 from herds.postgres import replication
 from herds.postgres.copy_source import bin_directory
 
-from .scene import Scene, View, at_once
-from .target import Target
+from .scene import Scene, View, at_once, view_of
+from .target import Member, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +30,26 @@ class Vantage:
     words: str
 
 
-def hear_from_all(scene: Scene, old: View) -> tuple[Vantage, ...]:
-    """Have the host of every standby that can be reached connect to the primary."""
-    standbys = [
-        view for view in scene.without(old.member) if view.probe and view.is_standby
-    ]
-    return tuple(at_once(lambda view: _hear(view, old), standbys))
+def look_and_hear(target: Target, old: Member) -> tuple[Scene, tuple[Vantage, ...]]:
+    """See every member, and have every standby's host connect to the lost primary.
+
+    Standbys are heard while the lost host is still waited for: each of both takes as
+    long as a connection that nobody answers.
+    """
+
+    def one(member: Member) -> tuple[View, Vantage | None]:
+        view = view_of(member)
+        is_other = member.instance_id != old.instance_id
+        heard = _hear(view, old) if is_other and view.is_standby else None
+        return view, heard
+
+    seen = at_once(one, target.members)
+    scene = Scene(views=tuple(view for view, _ in seen))
+    return scene, tuple(heard for _, heard in seen if heard is not None)
 
 
-def _hear(view: View, old: View) -> Vantage:
-    probe, ref = view.known, old.member.cluster.ref
+def _hear(view: View, old: Member) -> Vantage:
+    probe, ref = view.known, old.cluster.ref
     aim = replication.Upstream(
         host=ref.hostname, port=ref.port, application_name=view.name
     )

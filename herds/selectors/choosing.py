@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from herds.errors import PreconditionFailed
 from herds.models import Environment, Herd, Instance, Server
 
 from .inventory import BY_ROLE
+from .trouble import IS_RUNNING
 
 
 def choose_instances(
@@ -54,12 +55,16 @@ def choose_instances(
 def primaries_of(chosen: Sequence[int]) -> list[int]:
     """Give the recorded primary of every herd that chosen instances belong to.
 
-    Of a herd without one it is the member that was registered first.
+    Of several it is one that runs, as a lost primary beside the one that was promoted
+    in its place does not, and then the one that was promoted last. Of a herd without
+    any it is the member that was registered first.
     """
     herds = Instance.objects.filter(pk__in=chosen).values("herd")
+    runs_not = Case(When(IS_RUNNING, then=0), default=1)
+    promoted_last = F("timeline").desc(nulls_last=True)
     return list(
         Instance.objects.filter(herd__in=herds)
-        .order_by("herd_id", BY_ROLE, "pk")
+        .order_by("herd_id", BY_ROLE, runs_not, promoted_last, "pk")
         .distinct("herd_id")
         .values_list("pk", flat=True)
     )

@@ -163,6 +163,22 @@ def test_a_recorded_primary_that_is_stopped_is_refused(
     assert states(planned(trade)) == {"ele01": "refused"}
 
 
+def test_the_name_follows_who_was_promoted_beside_a_lost_primary(
+    fleet: SimulatedFleet, name_server: Scripted, records: Records, trade: Herd
+) -> None:
+    lost, promoted = on(trade, "ele01"), on(trade, "ele02")
+    records.targets[TRADE] = AT["ele01"]
+    fleet[lost].running = False
+    fleet[promoted].in_recovery = False
+    Instance.objects.filter(pk=lost.pk).update(is_online=False)
+    Instance.objects.filter(pk=promoted.pk).update(master=None)
+
+    operation = carried_out(planned(trade))
+
+    assert states(operation) == {"ele02": "succeeded"}
+    assert records.targets[TRADE] == AT["ele02"]
+
+
 def test_a_primary_of_which_nothing_is_known_needs_an_acknowledgement(
     name_server: Scripted, trade: Herd, fleet: SimulatedFleet
 ) -> None:

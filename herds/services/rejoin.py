@@ -180,22 +180,27 @@ def _follows_while_running(climb: Climb) -> bool:
     if not seen.answers or not seen.in_recovery:
         return False
     with climb.target.steps.step("settings", "Write the replication settings") as step:
-        _let_go_of_others(climb)
+        held = _let_go_of_others(climb)
         write_settings(climb)
-        step.note("Written on the running server, and reloaded.")
+        step.note("Written on the running server, and reloaded." + held)
     return True
 
 
-def _let_go_of_others(climb: Climb) -> None:
+def _let_go_of_others(climb: Climb) -> str:
     """End what a standby receives from anybody but its upstream.
+
+    Returns:
+        Why it was not seen to end, as one more sentence; empty where it was.
 
     Settings that stay as they are make it connect to nobody anew: it would go on with
     whom the name of its upstream led to before.
     """
     target, upstream = climb.target, climb.upstream
     name = upstream_of(target, upstream).application_name
-    if not serves_standby(upstream.cluster, name)[1]:
-        freeze(target, [target.member(target.instance_id)])
+    if serves_standby(upstream.cluster, name)[1]:
+        return ""
+    held = freeze(target, [target.member(target.instance_id)])
+    return "".join(f" {why.rstrip('.')}." for why in held.values())
 
 
 def _stream(climb: Climb, method: Method, received: int) -> str:

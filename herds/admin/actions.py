@@ -123,10 +123,8 @@ class OperateMixin(TypedAdmin[M]):
 
     def actions_on(self, request: HttpRequest, obj: M) -> list[Action]:
         """List the actions that the object's page offers this person, where it lies."""
-        offered, rights = (
-            permitted_actions(request, self.model),
-            rights_of(request.user),
-        )
+        offered = permitted_actions(request, self.model)
+        rights = rights_of(request.user)
         if all(rights.may(action.permission, None) for action in offered):
             return offered
         chosen = self.instances_of(self.model._default_manager.filter(pk=obj.pk))

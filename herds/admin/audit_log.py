@@ -64,11 +64,32 @@ _FIELDS = (
 _CHUNK = 2000
 
 
-class EventFilter(admin.SimpleListFilter):
-    """By what was done; the choices are known, and cost no look through the log."""
+class _ColumnFilter(admin.SimpleListFilter):
+    """By a column; its choices are known, and cost no look through the log."""
+
+    column = ""
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
+    ) -> QuerySet[AuditEntry]:
+        """Keep the entries of what was chosen; what is not offered can be typed."""
+        value = self.value()
+        if not value:
+            return queryset
+        if "\x00" in value:  # no text of the database can hold it
+            return queryset.none()
+        return queryset.filter(**self.condition(value))
+
+    def condition(self, value: str) -> dict[str, Any]:
+        """Give what an entry of the choice fulfils."""
+        return {self.column: value}
+
+
+class EventFilter(_ColumnFilter):
+    """By what was done."""
 
     title = "what was done"
-    parameter_name = "event"
+    parameter_name = column = "event"
 
     def lookups(
         self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
@@ -76,18 +97,12 @@ class EventFilter(admin.SimpleListFilter):
         """Offer all that is written down."""
         return [(each, each) for each in audit.EVENTS]
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
-    ) -> QuerySet[AuditEntry]:
-        """Keep the entries of what was chosen."""
-        return _keep(queryset, self.value(), "event")
 
-
-class KindFilter(admin.SimpleListFilter):
+class KindFilter(_ColumnFilter):
     """By the kind of what it was done to."""
 
     title = "what it was done to"
-    parameter_name = "kind"
+    parameter_name = column = "kind"
 
     def lookups(
         self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
@@ -95,14 +110,8 @@ class KindFilter(admin.SimpleListFilter):
         """Offer every kind."""
         return [(each, each) for each in KINDS]
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
-    ) -> QuerySet[AuditEntry]:
-        """Keep the entries of the chosen kind."""
-        return _keep(queryset, self.value(), "kind")
 
-
-class PlaceFilter(admin.SimpleListFilter):
+class PlaceFilter(_ColumnFilter):
     """Entries of one environment, by the name that it had then."""
 
     title = "environment"
@@ -115,23 +124,9 @@ class PlaceFilter(admin.SimpleListFilter):
         names = Environment.objects.values_list("env_name", flat=True)
         return [(name, name) for name in names]
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
-    ) -> QuerySet[AuditEntry]:
-        """Leave the entries that name the environment; deleted ones can be typed."""
-        return _keep(queryset, self.value(), "environments")
-
-
-def _keep(
-    queryset: QuerySet[AuditEntry], value: str | None, column: str
-) -> QuerySet[AuditEntry]:
-    if not value:
-        return queryset
-    if "\x00" in value:  # no text of the database can hold it
-        return queryset.none()
-    if column == "environments":
-        return queryset.filter(environments__contains=[value])
-    return queryset.filter(**{column: value})
+    def condition(self, value: str) -> dict[str, Any]:
+        """An entry may be about several environments."""
+        return {"environments__contains": [value]}
 
 
 class _Echo:

@@ -22,7 +22,7 @@ from herds.admin.forms import HostKeyFields, ServerForm, read_shown_key, sign_sh
 from herds.errors import ElephaasError
 from herds.models import Server
 from herds.selectors import inventory
-from herds.selectors.rights import rights_of, who_may
+from herds.selectors.rights import others_may, rights_of, who_may
 from herds.services import servers
 from herds.services.servers import HostKey
 
@@ -230,10 +230,7 @@ def may_accept_key(request: HttpRequest, server: Server) -> bool:
 
 def _who_accepts(server: Server) -> str:
     place = server.environment_id
-    able = who_may(ACCEPT, [place])[place]
-    others = (
-        f"members of {' and '.join(able)} may" if able else "nobody else may either"
-    )
+    others = others_may(who_may(ACCEPT, [place])[place])
     return f"{server.hostname}: you may not accept its host key; {others}."
 
 

@@ -10,11 +10,10 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from herds.domain.states import TargetState
-from herds.domain.words import listed
 from herds.errors import NotAllowed, PreconditionFailed
 from herds.models import Environment, Freeze, Herd, Instance, OperationTarget
 from herds.models.inventory import Approval
-from herds.selectors.rights import Rights, rights_of, who_may
+from herds.selectors.rights import Rights, others_may, rights_of, who_may
 from herds.services.actions import Action
 
 if TYPE_CHECKING:
@@ -222,13 +221,9 @@ def _denials(
     for number in refused:
         place = places[number]
         where = place.env_name if place else "no environment"
-        others = (
-            f"members of {listed(able[number])} may"
-            if able[number]
-            else "nobody else may either"
-        )
         why[number] = (
-            f"{where}: {requester.name} may not {_lower(verb)} here; {others}."
+            f"{where}: {requester.name} may not {_lower(verb)} here; "
+            f"{others_may(able[number])}."
         )
     return why
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from herds.domain.plan import PlannedTarget, Verdict
 from herds.domain.states import TargetState
-from herds.domain.words import listed
+from herds.domain.words import counted, listed
 from herds.errors import PreconditionFailed
 from herds.models import Instance, Operation, OperationTarget
 from herds.services.actions import Action
@@ -105,11 +105,6 @@ def headline(action: Action, members: Sequence[Instance]) -> str:
         f"{action.verb} {counted(len(members), 'instance')} "
         f"of {counted(herds, 'herd')}{where}"
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number with its noun: 1 herd, 2 herds."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def choose(targets: Sequence[OperationTarget], choices: Mapping[str, str]) -> None:

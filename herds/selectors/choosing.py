@@ -57,7 +57,7 @@ def primaries_of(chosen: Sequence[int]) -> list[int]:
 
     Of several it is one that runs, as a lost primary beside the one that was promoted
     in its place does not, and then the one that was promoted last. Of a herd without
-    any it is the member that was registered first.
+    any it is some member, for its plan to say so.
     """
     herds = Instance.objects.filter(pk__in=chosen).values("herd")
     runs_not = Case(When(IS_RUNNING, then=0), default=1)

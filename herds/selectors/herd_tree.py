@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from herds import conf
-from herds.domain.words import size
+from herds.domain.words import listed, size
 from herds.models import Instance
 
 from .inventory import InstanceState, Member, lag_of, state_of
@@ -112,7 +112,7 @@ def _of_primary(instance: Instance, primaries: Sequence[Instance]) -> Iterator[P
     writable = writers(primaries)
     others = [each for each in writable if each.pk != instance.pk]
     if others and instance in writable:
-        names = " and ".join(each.server.hostname for each in others)
+        names = listed([each.server.hostname for each in others])
         yield Problem(
             weight=Weight.FAILED,
             words=f"Takes writes, as {names} does. Decide which one stays, and demote "

@@ -100,7 +100,7 @@ def judge_herd(herd: Herd, members: Sequence[Instance]) -> Judgement:
 
 
 def pairs_to_judge() -> QuerySet[DisasterRecovery]:
-    """Give pairs with all that ``judge_pair`` wants, in two queries for all."""
+    """Give pairs with all that ``judge_pair`` wants; the same few queries for all."""
     key = Concat(Value("herd:"), Cast(OuterRef("herd_id"), CharField()))
     active = OperationTarget.objects.filter(herd_key=key, state__in=ACTIVE_TARGETS)
     primaries = Instance.objects.filter(trouble.IS_PRIMARY).select_related("server")
@@ -212,7 +212,7 @@ def _of_primary(primaries: Sequence[Instance]) -> Row:
             return row(f"{host} was seen {age} ago", None, found[0].observed_at)
         return row(f"{host} takes writes", Verdict.OK, found[0].observed_at)
     if found:
-        names = " and ".join(each.server.hostname for each in found)
+        names = listed([each.server.hostname for each in found])
         return row(f"{names} take writes", Verdict.STOP)
     silent = [each for each in primaries if state_of(each) is InstanceState.UNKNOWN]
     if silent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef
 
+from herds.domain.words import listed
 from herds.models import Grant
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ def who_may(
             if holds or each in places:
                 names.add(name)
     return {each: sorted(names) for each, names in named.items()}
+
+
+def others_may(groups: Sequence[str]) -> str:
+    """Say whose members may do what somebody may not, as the end of a sentence."""
+    return f"members of {listed(groups)} may" if groups else "nobody else may either"
 
 
 def _grants_of(

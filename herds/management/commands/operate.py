@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from herds.domain.states import ACTIVE_OPERATIONS, OperationState, TargetState
+from herds.domain.words import counted
 from herds.errors import ElephaasError, PreconditionFailed
 from herds.management.plan_text import print_plan
 from herds.management.terminal import (
@@ -23,7 +24,7 @@ from herds.management.terminal import (
     print_outcomes,
 )
 from herds.models import Operation, OperationTarget
-from herds.operations import plans, reaper, registry, requests
+from herds.operations import reaper, registry, requests
 from herds.operations.requests import Requester
 from herds.operations.runbook import runbook_of
 from herds.selectors.choosing import choose_instances
@@ -275,7 +276,7 @@ class Command(BaseCommand):
     def _says_yes(self, operation: Operation) -> bool:
         going = operation.targets.filter(state=TargetState.PLANNED).count()
         action = registry.get(operation.action)
-        question = f"\n{action.verb} {plans.counted(going, action.noun)}? Type yes: "
+        question = f"\n{action.verb} {counted(going, action.noun)}? Type yes: "
         return self._ask(question).lower() == "yes"
 
     def _names(
